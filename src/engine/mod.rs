@@ -1,0 +1,21 @@
+//! Engines evaluate bound graphs. `reference` is the definition (f64, obvious); the others are
+//! tested against it through the one suite in `tests/engines.rs`.
+
+use crate::ir::{Bound, BoundId};
+use crate::tensor::Tensor;
+
+/// What an engine needs to know of nodes that are already evaluated, leaves included.
+pub trait Known {
+    /// The value of `node`, where it is known (leaf tensors that arrived, folds, earlier results).
+    fn get(&self, node: BoundId) -> Option<Tensor>;
+}
+
+/// Evaluates nodes of a bound graph.
+pub trait Engine {
+    /// Name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The values of `want`. Everything they depend on is either in `known` or computable from it.
+    /// Non-finite results are returned as they are; the caller decides what degenerates.
+    fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor>;
+}

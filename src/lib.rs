@@ -1,0 +1,19 @@
+//! `lpzero`: rank language-model architectures without training them.
+//!
+//! The data path, one way:
+//!
+//! ```text
+//! .lpz text ──lang──► typed programs ──lower──► ir::Dag (hash-consed over the batch)
+//!                                                  │ ir::bind with a site::Outline
+//! architecture config ──model──► sites ──capture──► engine (fused passes over tiles)
+//!                                                  │ scalars per site
+//!                                score ──metric──► ranks, hall of fame, .lpz
+//! ```
+//!
+//! The language knows no model and a model knows no language; they meet at [`site`].
+
+pub mod engine;
+pub mod ir;
+pub mod ops;
+pub mod site;
+pub mod tensor;

@@ -1,0 +1,3 @@
+//! The `lpz` command.
+
+fn main() {}
