@@ -12,7 +12,9 @@
 //!
 //! The language knows no model and a model knows no language; they meet at [`site`].
 
+pub mod cli;
 pub mod engine;
+pub mod files;
 pub mod ir;
 pub mod ops;
 pub mod site;

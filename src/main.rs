@@ -1,3 +1,5 @@
-//! The `lpz` command.
+//! The `lpz` command: see `lpzero::cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    lpzero::cli::main()
+}

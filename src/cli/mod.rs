@@ -1,0 +1,81 @@
+//! The command line: one file per subcommand, thin. Core modules do not print; this one does.
+//!
+//! Exit codes: 0 done, 1 the answer is "no" (`check`, `fmt --check`, `verify`), 2 bad input or
+//! failed, 130 interrupted.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod error;
+pub mod output;
+
+use clap::{Args, Parser, Subcommand};
+use error::CliError;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Deeply nested programs are parsed and printed recursively within checked limits; this leaves
+/// room to spare.
+const STACK: usize = 256 << 20;
+
+/// Rank language-model architectures without training them.
+#[derive(Parser)]
+#[command(name = "lpz", version, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Machine output as JSON, on standard output or into FILE; messages stay on standard error
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+    /// No progress and no remarks
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Worker threads [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Seed of everything random
+    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// Parses the arguments, runs the command, reports errors.
+pub fn main() -> ExitCode {
+    let run = || match Cli::try_parse() {
+        Ok(cli) => report(dispatch(cli)),
+        Err(e) => {
+            let code = if e.use_stderr() { 2 } else { 0 };
+            let _ = e.print();
+            ExitCode::from(code)
+        }
+    };
+    match std::thread::Builder::new().stack_size(STACK).spawn(run).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        _ => ExitCode::from(2),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    if let Some(n) = cli.global.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(usize::from(n))
+            .build_global()
+            .map_err(|e| CliError::new(format!("cannot start {n} threads: {e}")))?;
+    }
+    match cli.command {}
+}
+
+fn report(result: Result<ExitCode, CliError>) -> ExitCode {
+    result.unwrap_or_else(|e| {
+        e.print();
+        ExitCode::from(e.code())
+    })
+}
