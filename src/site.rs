@@ -275,6 +275,9 @@ pub struct Site {
     pub layer: Option<usize>,
     /// Roles it has; every one is in [`ROLES`].
     pub roles: Vec<&'static str>,
+    /// Does the family store the weight as `[in, out]` (Conv1D)? Then `stored_weight` is the
+    /// transpose of `weight`.
+    pub transposed: bool,
     /// The shape of every field it has, without the leading axis of several batches.
     pub fields: Vec<(Field, Dims)>,
 }

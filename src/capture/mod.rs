@@ -1,0 +1,7 @@
+//! Captured tensors on disk: written while a model runs, read back as a [`Source`](crate::site::Source).
+
+pub mod file;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
