@@ -17,6 +17,8 @@ pub mod cli;
 pub mod engine;
 pub mod files;
 pub mod ir;
+pub mod metric;
 pub mod ops;
+pub mod random;
 pub mod site;
 pub mod tensor;
