@@ -425,6 +425,45 @@ pub struct CaptureSpec {
     pub batches: Batches,
 }
 
+/// A value of a `@capture` option: the value, its name in the language, documentation.
+pub type OptionRow<T> = (T, &'static str, &'static str);
+
+/// Values of `params`.
+pub const PARAMS_MODES: &[OptionRow<ParamsMode>] = &[
+    (ParamsMode::Init, "init", "parameters as initialised or loaded"),
+    (ParamsMode::Abs, "abs", "absolute values of the parameters"),
+    (
+        ParamsMode::AbsBuffers,
+        "abs_buffers",
+        "absolute values of parameters and buffers (flips GPT-2 flex's mask constant)",
+    ),
+];
+
+/// Values of `inputs`.
+pub const INPUTS: &[OptionRow<Inputs>] = &[
+    (Inputs::Data, "data", "the token batch"),
+    (Inputs::Ones, "ones", "ones in place of the token embedding"),
+    (Inputs::Noise, "noise", "seeded standard normal noise in place of the token embedding"),
+];
+
+/// Values of `objective`.
+pub const OBJECTIVES: &[OptionRow<Objective>] = &[
+    (Objective::Loss, "loss", "cross entropy, nats, mean over tokens"),
+    (Objective::Projection, "projection", "sum of the last hidden state times a fixed seeded normal tensor"),
+    (Objective::Ones, "ones", "sum of the last hidden state"),
+    (Objective::SumLogits, "sum_logits", "sum of the logits (the last hidden state of a model without)"),
+];
+
+/// The value of a `@capture` option by its name.
+pub fn option<T: Copy>(rows: &[OptionRow<T>], name: &str) -> Option<T> {
+    rows.iter().find(|(_, n, _)| *n == name).map(|(v, _, _)| *v)
+}
+
+/// The name of a `@capture` option's value.
+pub fn option_name<T: PartialEq>(rows: &[OptionRow<T>], value: &T) -> &'static str {
+    rows.iter().find(|(v, _, _)| v == value).map_or("", |(_, n, _)| n)
+}
+
 /// Takes in what a model hands out.
 pub trait Sink {
     /// A field of a site is complete. Called once per demanded (site, field), in the order in
