@@ -41,10 +41,19 @@ pub fn prefix(kind: Kind, field: Field) -> (&'static str, bool) {
     }
 }
 
+/// The name of an objective in keys: the language's, but for `logits`.
+pub fn objective_key(objective: Objective) -> &'static str {
+    if objective == Objective::SumLogits { "logits" } else { option_name(OBJECTIVES, &objective) }
+}
+
+fn objective_of_key(name: &str) -> Option<Objective> {
+    OBJECTIVES.iter().map(|(o, _, _)| *o).find(|o| objective_key(*o) == name)
+}
+
 /// Key of a field: `linout_grad/loss/encoder.layer.0.output.dense.weight`.
 pub fn key(kind: Kind, field: Field, objective: Objective, name: &str) -> String {
     match prefix(kind, field) {
-        (p, true) => format!("{p}/{}/{name}", option_name(OBJECTIVES, &objective)),
+        (p, true) => format!("{p}/{}/{name}", objective_key(objective)),
         (p, false) => format!("{p}/{name}"),
     }
 }
@@ -72,9 +81,8 @@ impl FileSource {
             None => (outline_of_keys(&file), Description::default()),
         };
         let named = description.default_objective.as_deref().and_then(|n| option(OBJECTIVES, n));
-        let first = || {
-            file.keys().iter().find_map(|k| option(OBJECTIVES, k.strip_prefix("grad/")?.split('/').next()?))
-        };
+        let first =
+            || file.keys().iter().find_map(|k| objective_of_key(k.strip_prefix("grad/")?.split('/').next()?));
         let default_objective = named.or_else(first).unwrap_or(Objective::Loss);
         Ok(FileSource { file, outline, description, default_objective })
     }
@@ -211,7 +219,7 @@ fn outline_of_keys(file: &TensorFile) -> Outline {
 /// The sites that a key belongs to.
 fn sites_of_key(key: &str, rank: usize) -> Vec<(Kind, String)> {
     let Some((head, rest)) = key.split_once('/') else { return vec![] };
-    let name = rest.split_once('/').filter(|(o, _)| option(OBJECTIVES, o).is_some()).map_or(rest, |(_, n)| n);
+    let name = rest.split_once('/').filter(|(o, _)| objective_of_key(o).is_some()).map_or(rest, |(_, n)| n);
     let kinds: &[Kind] = match head.strip_suffix("_grad").unwrap_or(head) {
         "linout" | "linin" | "hvp" => &[Kind::Linear],
         "weight" | "grad" if rank == 2 => &[Kind::Linear],
