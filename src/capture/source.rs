@@ -4,12 +4,12 @@
 //! file says of itself (metadata `lpz`, a [`Description`]) completes it with roles, layers and model
 //! numbers; without it the sites are read off the keys.
 
-use super::file::TensorFile;
 use super::outline::{Description, KEY, field_name, kind_name};
 use crate::site::{
     Batches, CaptureSpec, FIELDS, Field, Inputs, KINDS, Kind, OBJECTIVES, Objective, Outline, ParamsMode,
     Pass, Sink, Site, SiteId, Source, SourceError, option, option_name,
 };
+use crate::tensor::file::TensorFile;
 use crate::tensor::{Element, Tensor};
 use std::path::Path;
 

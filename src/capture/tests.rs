@@ -1,5 +1,5 @@
-use super::file::TensorFile;
-use super::write::{Entry, TensorWriter};
+use crate::tensor::file::TensorFile;
+use crate::tensor::write::{Entry, TensorWriter};
 use crate::tensor::{Dtype, Tensor};
 use std::fs;
 use std::path::Path;

@@ -4,6 +4,9 @@
 //! they were captured in; engines widen them while reading. The differentiable tape that the models
 //! run on is in `tape`; it hands its results out as [`Tensor`]s.
 
+pub mod file;
+pub mod write;
+
 use half::{bf16, f16};
 use smallvec::SmallVec;
 use std::sync::Arc;
