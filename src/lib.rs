@@ -12,6 +12,7 @@
 //!
 //! The language knows no model and a model knows no language; they meet at [`site`].
 
+pub mod bench;
 pub mod capture;
 pub mod cli;
 pub mod engine;
