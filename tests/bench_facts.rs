@@ -19,8 +19,12 @@ fn data(path: &str) -> Option<PathBuf> {
 fn check(bench: &Bench, metric: &str, name: &str, tau: f64, rho: f64, score: impl Fn(usize) -> f64) {
     let truth = bench.truth(metric).unwrap();
     let scores: Vec<f64> = (0..truth.len()).map(score).collect();
-    let (t, r) = (kendall(&scores, &truth).unwrap().tau_b.unwrap(), spearman(&scores, &truth).unwrap().unwrap());
-    assert!((t - tau).abs() < 6e-4 && (r - rho).abs() < 6e-4, "{name}: tau_b {t}, rho {r}, expected {tau}, {rho}");
+    let (t, r) =
+        (kendall(&scores, &truth).unwrap().tau_b.unwrap(), spearman(&scores, &truth).unwrap().unwrap());
+    assert!(
+        (t - tau).abs() < 6e-4 && (r - rho).abs() < 6e-4,
+        "{name}: tau_b {t}, rho {r}, expected {tau}, {rho}"
+    );
 }
 
 #[test]
@@ -28,9 +32,8 @@ fn nasbench_bert_baselines() {
     let Some(path) = data("BERT_benchmark.json") else { return };
     let bench = nasbench_bert(&path).unwrap();
     assert_eq!(bench.records.len(), 500);
-    let depth = |i: usize| {
-        bench.records[i].config["nas_config"]["encoder_layers"].as_array().unwrap().len() as f64
-    };
+    let depth =
+        |i: usize| bench.records[i].config["nas_config"]["encoder_layers"].as_array().unwrap().len() as f64;
     let hidden = |i: usize| bench.records[i].config["hidden_size"].as_f64().unwrap();
     check(&bench, "glue", "depth", 0.682, 0.834, depth);
     check(&bench, "glue", "depth·log(hidden)", 0.801, 0.925, |i| depth(i) * hidden(i).ln());
@@ -48,6 +51,8 @@ fn lite_transformer_search_baselines() {
     let Some(path) = data("lts/random_GPT2_wt103") else { return };
     let bench = lts(&path).unwrap();
     assert_eq!(bench.records.len(), 200);
+    let ids: Vec<_> = [0, 1, 20].iter().map(|i| bench.records[*i].id.as_str()).collect();
+    assert_eq!(ids, ["config_0_j0", "config_0_j1", "config_2_j0"]);
     assert_eq!(bench.metric(None).unwrap(), "valid_ppl");
     let fact = |i: usize, name: &str| bench.records[i].facts[&format!("params_{name}")];
     check(&bench, "valid_ppl", "attention", 0.883, 0.976, |i| fact(i, "Attn"));

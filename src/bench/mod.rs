@@ -103,7 +103,8 @@ impl Bench {
     /// finite number; an id twice; no architecture at all. Each names the file and line.
     pub fn read(path: &Path) -> Result<Bench, BenchError> {
         let name = path.display().to_string();
-        let file = std::fs::File::open(path).map_err(|e| BenchError::new(&name, format!("cannot open: {e}")))?;
+        let file =
+            std::fs::File::open(path).map_err(|e| BenchError::new(&name, format!("cannot open: {e}")))?;
         let mut reader = Reader::new(std::io::BufReader::new(file), &name)?;
         let header = reader.header().clone();
         let records = reader.by_ref().collect::<Result<Vec<_>, _>>()?;

@@ -129,8 +129,8 @@ fn parse_header<R>(lines: &Lines<R>, value: Value) -> Result<Header, BenchError>
     if value.get("id").is_some() {
         return Err(lines.error("is an architecture, the header is missing").help(HEADER_HELP));
     }
-    let header: Header =
-        serde_json::from_value(value).map_err(|e| lines.error(format!("is no header: {e}")).help(HEADER_HELP))?;
+    let header: Header = serde_json::from_value(value)
+        .map_err(|e| lines.error(format!("is no header: {e}")).help(HEADER_HELP))?;
     if header.metrics.is_empty() {
         return Err(lines.error("the header names no metrics").help(HEADER_HELP));
     }

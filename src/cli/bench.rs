@@ -74,7 +74,8 @@ pub fn run(args: BenchArgs, global: &Global) -> Result<ExitCode, CliError> {
     };
     let info = info(&bench, global.seed).map_err(super::error::failed)?;
     let value = serde_json::to_value(&info).map_err(super::error::failed)?;
-    if !json(global, &value)? && !(global.quiet && written.is_some()) {
+    let silent = global.quiet && written.is_some();
+    if !json(global, &value)? && !silent {
         let place = written.as_deref().unwrap_or(bench.path.as_ref()).display().to_string();
         print(&text(&info, &place))?;
     }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod bench;
 pub mod error;
 pub mod output;
 
@@ -45,7 +46,9 @@ pub struct Global {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Bench(bench::BenchArgs),
+}
 
 /// Parses the arguments, runs the command, reports errors.
 pub fn main() -> ExitCode {
@@ -70,7 +73,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             .build_global()
             .map_err(|e| CliError::new(format!("cannot start {n} threads: {e}")))?;
     }
-    match cli.command {}
+    match cli.command {
+        Command::Bench(args) => bench::run(args, &cli.global),
+    }
 }
 
 fn report(result: Result<ExitCode, CliError>) -> ExitCode {

@@ -62,7 +62,8 @@ struct ModelConfig {
 pub fn lts(dir: &Path) -> Result<Bench, BenchError> {
     let perplexity: Summary = yaml(&dir.join("ppl_summary.yaml"))?;
     let params = optional(&dir.join("params_summary.yaml"))?;
-    let extra = [("latency", "ms"), ("memory", "MB")].map(|(name, unit)| (name, unit, format!("{name}_summary.yaml")));
+    let extra = [("latency", "ms"), ("memory", "MB")]
+        .map(|(name, unit)| (name, unit, format!("{name}_summary.yaml")));
     let extra = extra
         .into_iter()
         .map(|(name, unit, file)| Ok((name, unit, optional(&dir.join(file))?)))
@@ -111,7 +112,8 @@ fn finish(
         bench: format!("lts-{}", name.unwrap_or_default()),
         metrics,
         default_metric: default.map(str::to_owned),
-        source: "LiteTransformerSearch; Javaheripi et al., NeurIPS 2022; https://github.com/microsoft/archai".to_owned(),
+        source: "LiteTransformerSearch; Javaheripi et al., NeurIPS 2022; https://github.com/microsoft/archai"
+            .to_owned(),
         licence: "MIT".to_owned(),
     };
     Ok(Bench { path, header, records })
@@ -139,18 +141,11 @@ fn folder(dir: &Path, id: &str) -> PathBuf {
     }
 }
 
-/// Sorts `config_2` before `config_10`.
-fn natural(id: &str) -> Vec<(String, u64)> {
-    let mut parts = vec![(String::new(), 0u64)];
-    for c in id.chars() {
-        let Some(last) = parts.last_mut() else { continue };
-        match c.to_digit(10) {
-            Some(d) => last.1 = last.1.saturating_mul(10).saturating_add(u64::from(d)),
-            None if last.1 > 0 || last.0.ends_with(char::is_numeric) => parts.push((c.to_string(), 0)),
-            None => last.0.push(c),
-        }
-    }
-    parts
+/// Sorts `config_2` before `config_10`: runs of digits compare as numbers.
+fn natural(id: &str) -> Vec<(u64, &str)> {
+    let bytes = id.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+    let text = bytes.map(|run| std::str::from_utf8(run).unwrap_or_default());
+    text.map(|run| (run.parse().unwrap_or(0), run)).collect()
 }
 
 fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, BenchError> {
@@ -166,7 +161,8 @@ fn config(path: &Path) -> Result<Value, BenchError> {
     let c: ModelConfig = yaml(path)?;
     let (n_head, d_inner) = (c.n_head.expand(c.n_layer), c.d_inner.expand(c.n_layer));
     if n_head.len() != c.n_layer || d_inner.len() != c.n_layer {
-        let what = format!("has {} n_head and {} d_inner for {} layers", n_head.len(), d_inner.len(), c.n_layer);
+        let what =
+            format!("has {} n_head and {} d_inner for {} layers", n_head.len(), d_inner.len(), c.n_layer);
         return Err(BenchError::new(&path.display().to_string(), what));
     }
     Ok(json!({
