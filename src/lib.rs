@@ -15,6 +15,7 @@
 pub mod bench;
 pub mod capture;
 pub mod cli;
+pub mod data;
 pub mod engine;
 pub mod files;
 pub mod ir;

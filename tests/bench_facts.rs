@@ -2,6 +2,8 @@
 //!
 //! The data is looked for in `LPZ_BENCH_DIR` or `../shared/bench`.
 
+#![allow(clippy::unwrap_used)]
+
 use lpzero::bench::{Bench, info, lts, nasbench_bert};
 use lpzero::metric::{kendall, spearman};
 use std::path::PathBuf;
