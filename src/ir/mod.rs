@@ -5,6 +5,7 @@
 //! `bind` puts an architecture's [`Outline`](crate::site::Outline) in and gives a [`Bound`] graph: no binders,
 //! every shape known, leaves are (run, site, field). Engines evaluate bound graphs.
 
+pub use crate::ops::ReducerId;
 use crate::ops::{Attrs, OpId, Shape};
 use crate::site::{CaptureSpec, Field, Kind, SiteId, SiteNumber};
 use rustc_hash::FxHashMap;
@@ -40,10 +41,6 @@ pub enum Collection {
     /// One collection after another; all of one kind.
     Chain(Vec<Collection>),
 }
-
-/// How an aggregate joins its terms; see `ops::reducers`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ReducerId(pub u8);
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,0 +1,98 @@
+//! Dense linear algebra in f64 through faer, on one thread so that results do not depend on how
+//! many there are. Matrices are row-major slices.
+
+use faer::diag::Diag;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::lu::partial_pivoting::factor::{lu_in_place, lu_in_place_scratch};
+use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
+use faer::linalg::{evd, matmul::matmul};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+
+fn view(x: &[f64], rows: usize, cols: usize) -> MatRef<'_, f64> {
+    MatRef::from_row_major_slice(x, rows, cols)
+}
+
+/// `a [m, k]` times `b [k, n]`.
+pub(super) fn product(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
+    multiply(view(a, m, k), view(b, k, n))
+}
+
+/// `a aᵀ` of `a [rows, cols]`, exactly symmetric.
+pub(super) fn gram(a: &[f64], rows: usize, cols: usize) -> Vec<f64> {
+    let a = view(a, rows, cols);
+    let mut out = multiply(a, a.transpose());
+    for i in 0..rows {
+        for j in 0..i {
+            out[j * rows + i] = out[i * rows + j];
+        }
+    }
+    out
+}
+
+fn multiply(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Vec<f64> {
+    let (m, n) = (a.nrows(), b.ncols());
+    let mut out = vec![0.0; m * n];
+    let dst: MatMut<'_, f64> = MatMut::from_row_major_slice_mut(&mut out, m, n);
+    if m * n * a.ncols() > 0 {
+        matmul(dst, Accum::Replace, a, b, 1.0, Par::Seq);
+    }
+    out
+}
+
+/// Singular values, not increasing; `None` where elements are not finite or iterations ran out.
+pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+    if !x.iter().all(|v| v.is_finite()) {
+        return None;
+    }
+    if rows * cols == 0 {
+        return Some(Vec::new());
+    }
+    let no = ComputeSvdVectors::No;
+    let scratch = svd_scratch::<f64>(rows, cols, no, no, Par::Seq, Default::default());
+    let mut buffer = MemBuffer::new(scratch);
+    let mut s = Diag::<f64>::zeros(rows.min(cols));
+    let stack = MemStack::new(&mut buffer);
+    svd(view(x, rows, cols), s.as_mut(), None, None, Par::Seq, stack, Default::default()).ok()?;
+    Some(s.column_vector().iter().copied().collect())
+}
+
+/// Eigenvalues of a symmetric matrix (its lower triangle), not decreasing; `None` as above.
+pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
+    if !x.iter().all(|v| v.is_finite()) {
+        return None;
+    }
+    if n == 0 {
+        return Some(Vec::new());
+    }
+    let no = evd::ComputeEigenvectors::No;
+    let mut buffer =
+        MemBuffer::new(evd::self_adjoint_evd_scratch::<f64>(n, no, Par::Seq, Default::default()));
+    let mut s = Diag::<f64>::zeros(n);
+    let stack = MemStack::new(&mut buffer);
+    evd::self_adjoint_evd(view(x, n, n), s.as_mut(), None, Par::Seq, stack, Default::default()).ok()?;
+    Some(s.column_vector().iter().copied().collect())
+}
+
+/// Sign and logarithm of the absolute value of the determinant, by LU with partial pivoting; the
+/// sign is 0 where a pivot is. `None` where elements are not finite.
+pub(super) fn sign_log_det(x: &[f64], n: usize) -> Option<(f64, f64)> {
+    if !x.iter().all(|v| v.is_finite()) {
+        return None;
+    }
+    let mut lu: Mat<f64> = view(x, n, n).to_owned();
+    let (mut perm, mut inverse) = (vec![0usize; n], vec![0usize; n]);
+    let mut buffer = MemBuffer::new(lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut buffer);
+    let (info, _) = lu_in_place(lu.as_mut(), &mut perm, &mut inverse, Par::Seq, stack, Default::default());
+    let mut sign = if info.transposition_count % 2 == 0 { 1.0 } else { -1.0 };
+    let mut log = 0.0;
+    for i in 0..n {
+        let pivot = lu[(i, i)];
+        if pivot == 0.0 || pivot.is_nan() {
+            return Some((0.0, f64::NEG_INFINITY));
+        }
+        sign *= pivot.signum();
+        log += pivot.abs().ln();
+    }
+    Some((sign, log))
+}
