@@ -12,7 +12,7 @@ import json
 import pathlib
 import sys
 
-# LPZero's operations in its order; those named like an operator of the language have another name there.
+# LPZero's operations in its order, which are functions of std::lpzero.
 UNARY = [
     "element_wise_log", "element_wise_abslog", "element_wise_abs", "element_wise_pow", "element_wise_exp",
     "normalize", "element_wise_relu", "element_wise_invert", "frobenius_norm", "element_wise_normalized_sum",
@@ -20,7 +20,6 @@ UNARY = [
     "min_max_normalize", "to_mean_scalar", "to_std_scalar", "no_op", "disconnect",
 ]
 BINARY = ["element_wise_sum", "element_wise_difference", "element_wise_product", "matrix_multiplication"]
-FUNCTION = {"softmax": "softmax_first", "sigmoid": "logistic"}
 DISCONNECT = UNARY.index("disconnect")
 
 # What each input is: collection and field. None is the empty list.
@@ -41,16 +40,12 @@ GPT2 = {
 INPUTS = {"flexibert": ENCODER, "gpt2": GPT2, "gpt2-flex": GPT2}
 
 
-def function(name):
-    return FUNCTION.get(name, name)
-
-
 def branch(ops, tensor):
     """The number that a branch gives, or None."""
     if DISCONNECT in ops:
         return None
     for op in ops:
-        tensor = f"{function(UNARY[op])}({tensor})"
+        tensor = f"{UNARY[op]}({tensor})"
     return f"mean({tensor})"
 
 
@@ -75,7 +70,7 @@ def table(inputs):
         for op in UNARY[:DISCONNECT]:
             if sites is not None:
                 collection, field = sites
-                body = f"mean x in {collection} {{ mean({function(op)}(x.{field})) }}"
+                body = f"mean x in {collection} {{ mean({op}(x.{field})) }}"
                 yield f"proxy {source}__{op} = {body}\n"
 
 
