@@ -117,10 +117,8 @@ pub fn explain_nonfinite(graph: &Bound, root: BoundId, known: &dyn Known) -> Opt
         return None;
     }
     loop {
-        let below = operands(graph, node, known);
-        let bad = finite(graph, below, known).iter().position(|f| !f);
-        match bad {
-            Some(i) => node = below[i],
+        match culprit(graph, node, known) {
+            Some(operand) => node = operand,
             None => break,
         }
     }
@@ -130,6 +128,31 @@ pub fn explain_nonfinite(graph: &Bound, root: BoundId, known: &dyn Known) -> Opt
 fn finite(graph: &Bound, nodes: &[BoundId], known: &dyn Known) -> Vec<bool> {
     let values = Reference.evaluate(graph, nodes, known);
     values.iter().map(|t| t.to_f64().iter().all(|x| x.is_finite())).collect()
+}
+
+/// The non-finite operand that makes `node` non-finite: the first that does so alone, with the
+/// others mended (what a selection leaves out is to blame for nothing), else the first.
+fn culprit(graph: &Bound, node: BoundId, known: &dyn Known) -> Option<BoundId> {
+    let below = operands(graph, node, known);
+    let fine = finite(graph, below, known);
+    let bad: Vec<usize> = (0..below.len()).filter(|&i| !fine[i]).collect();
+    let (BoundNode::Op { op, attrs, .. }, true) = (&graph.nodes[node], bad.len() > 1) else {
+        return bad.first().map(|&i| below[i]);
+    };
+    let values: Vec<Value> = Reference
+        .evaluate(graph, below, known)
+        .iter()
+        .zip(below)
+        .map(|(t, &b)| Value { shape: graph.shapes[b].clone(), data: t.to_f64() })
+        .collect();
+    let alone = |i: usize| {
+        let mend = |v: &Value| v.map(|x| if x.is_finite() { x } else { 1.0 });
+        let mended: Vec<Value> =
+            values.iter().enumerate().map(|(j, v)| if i == j { v.clone() } else { mend(v) }).collect();
+        let args: Vec<&Value> = mended.iter().collect();
+        !ops::row(*op).evaluate(&graph.shapes[node], &args, attrs).is_finite()
+    };
+    bad.iter().find(|&&i| alone(i)).or(bad.first()).map(|&i| below[i])
 }
 
 fn reason(graph: &Bound, node: BoundId, known: &dyn Known) -> String {

@@ -39,11 +39,24 @@ fn multiply(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Vec<f64> {
     out
 }
 
-/// Singular values, not increasing; `None` where elements are not finite or iterations ran out.
-pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+/// The matrix times a power of two that keeps squares of its elements in range, and the inverse of
+/// that power; `None` where an element is not finite.
+fn scaled(x: &[f64]) -> Option<(Vec<f64>, f64)> {
     if !x.iter().all(|v| v.is_finite()) {
         return None;
     }
+    let top = x.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+    if top == 0.0 || (1e-120..1e120).contains(&top) {
+        return Some((x.to_vec(), 1.0));
+    }
+    let (factor, inverse) =
+        if top > 1.0 { (2f64.powi(-700), 2f64.powi(700)) } else { (2f64.powi(700), 2f64.powi(-700)) };
+    Some((x.iter().map(|v| v * factor).collect(), inverse))
+}
+
+/// Singular values, not increasing; `None` where elements are not finite or iterations ran out.
+pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+    let (x, scale) = scaled(x)?;
     if rows * cols == 0 {
         return Some(Vec::new());
     }
@@ -52,15 +65,13 @@ pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec
     let mut buffer = MemBuffer::new(scratch);
     let mut s = Diag::<f64>::zeros(rows.min(cols));
     let stack = MemStack::new(&mut buffer);
-    svd(view(x, rows, cols), s.as_mut(), None, None, Par::Seq, stack, Default::default()).ok()?;
-    Some(s.column_vector().iter().copied().collect())
+    svd(view(&x, rows, cols), s.as_mut(), None, None, Par::Seq, stack, Default::default()).ok()?;
+    Some(s.column_vector().iter().map(|v| v * scale).collect())
 }
 
 /// Eigenvalues of a symmetric matrix (its lower triangle), not decreasing; `None` as above.
 pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
-    if !x.iter().all(|v| v.is_finite()) {
-        return None;
-    }
+    let (x, scale) = scaled(x)?;
     if n == 0 {
         return Some(Vec::new());
     }
@@ -69,17 +80,15 @@ pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
         MemBuffer::new(evd::self_adjoint_evd_scratch::<f64>(n, no, Par::Seq, Default::default()));
     let mut s = Diag::<f64>::zeros(n);
     let stack = MemStack::new(&mut buffer);
-    evd::self_adjoint_evd(view(x, n, n), s.as_mut(), None, Par::Seq, stack, Default::default()).ok()?;
-    Some(s.column_vector().iter().copied().collect())
+    evd::self_adjoint_evd(view(&x, n, n), s.as_mut(), None, Par::Seq, stack, Default::default()).ok()?;
+    Some(s.column_vector().iter().map(|v| v * scale).collect())
 }
 
 /// Sign and logarithm of the absolute value of the determinant, by LU with partial pivoting; the
 /// sign is 0 where a pivot is. `None` where elements are not finite.
 pub(super) fn sign_log_det(x: &[f64], n: usize) -> Option<(f64, f64)> {
-    if !x.iter().all(|v| v.is_finite()) {
-        return None;
-    }
-    let mut lu: Mat<f64> = view(x, n, n).to_owned();
+    let (x, scale) = scaled(x)?;
+    let mut lu: Mat<f64> = view(&x, n, n).to_owned();
     let (mut perm, mut inverse) = (vec![0usize; n], vec![0usize; n]);
     let mut buffer = MemBuffer::new(lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut buffer);
@@ -92,7 +101,7 @@ pub(super) fn sign_log_det(x: &[f64], n: usize) -> Option<(f64, f64)> {
             return Some((0.0, f64::NEG_INFINITY));
         }
         sign *= pivot.signum();
-        log += pivot.abs().ln();
+        log += pivot.abs().ln() + scale.ln();
     }
     Some((sign, log))
 }

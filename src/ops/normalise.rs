@@ -78,7 +78,7 @@ pub(super) const ROWS: &[OpRow] = &[
         range: r::softmax,
         doc: "exp(x) divided by its sum, computed from x less its maximum.",
         examples: &[
-            ("softmax([0, log(3)])", "[0.25, 0.75]"),
+            ("softmax([0, 1.0986122886681098])", "[0.25, 0.75]"),
             ("softmax([[0, 1], [0, 1]], axis = 0)", "[[0.5, 0.5], [0.5, 0.5]]"),
             ("softmax(3, axis = 0)", "1"),
         ],

@@ -1,0 +1,11 @@
+//! Walks the operator table: every row is found, documented, and true on the reference engine and
+//! on tiles; ranges and rewrites are sound; reductions agree with their plain meaning.
+
+mod examples;
+mod nonfinite;
+mod ranges;
+mod reductions;
+mod rewrites;
+mod spectral;
+mod support;
+mod table;

@@ -1,0 +1,137 @@
+//! Runs a graph through the rows' `exec`: tiles of a few elements, streaming reductions in two
+//! parts, lowered composites.
+
+use super::Graph;
+use lpzero::ir::{BoundId, BoundNode};
+use lpzero::ops::{self, Attrs, Exec, Operand, Placement, Reduce, Shape, TileFn, Value};
+
+const TILE: usize = 37;
+
+/// Element type of the tiles.
+pub trait Elem: Copy + 'static {
+    fn from_f64(x: f64) -> Self;
+    fn to_f64(self) -> f64;
+    fn kernel(exec: &Exec) -> Option<TileFn<Self>>;
+    fn fold(r: &Reduce, state: &mut [f64; 4], tile: &[Self]);
+    fn across(r: &Reduce, states: &mut [[f64; 4]], row: &[Self]);
+}
+macro_rules! elem {
+    ($t:ident, $across:ident) => {
+        impl Elem for $t {
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+            fn kernel(exec: &Exec) -> Option<TileFn<Self>> {
+                match exec {
+                    Exec::Elementwise { $t, .. } => Some(*$t),
+                    _ => None,
+                }
+            }
+            fn fold(r: &Reduce, state: &mut [f64; 4], tile: &[Self]) {
+                (r.$t)(state, tile);
+            }
+            fn across(r: &Reduce, states: &mut [[f64; 4]], row: &[Self]) {
+                (r.$across)(states, row);
+            }
+        }
+    };
+}
+elem!(f32, f32_across);
+elem!(f64, f64_across);
+
+/// The value of a node, elements rounded to `T` after each elementwise step.
+pub fn tiled<T: Elem>(graph: &mut Graph, id: BoundId) -> Value {
+    let shape = graph.0.shapes[id].clone();
+    let data: Vec<f64> = match graph.0.nodes[id].clone() {
+        BoundNode::Number(b) => vec![f64::from_bits(b)],
+        BoundNode::Literal(bits) => bits.into_iter().map(f64::from_bits).collect(),
+        BoundNode::Op { op, attrs, args } => {
+            let row = ops::row(op);
+            if let Exec::Lower(expand) = row.exec {
+                let top = expand(graph, &args, &attrs);
+                assert_eq!(graph.0.shapes[top].dims, shape.dims, "lowering of {}", row.name);
+                return tiled::<T>(graph, top);
+            }
+            let args: Vec<Value> = args.iter().map(|&a| tiled::<T>(graph, a)).collect();
+            let data = run::<T>(row, &shape, &args, &attrs);
+            if !matches!(row.exec, Exec::Elementwise { .. }) {
+                return Value { shape, data };
+            }
+            data
+        }
+        other => panic!("{other:?}"),
+    };
+    let data = data.into_iter().map(|x| T::from_f64(x).to_f64()).collect();
+    Value { shape, data }
+}
+
+fn run<T: Elem>(row: &ops::OpRow, shape: &Shape, args: &[Value], attrs: &Attrs) -> Vec<f64> {
+    match row.exec {
+        Exec::Elementwise { .. } => elementwise::<T>(T::kernel(&row.exec).unwrap(), shape, args),
+        Exec::Reduce(r) => {
+            let a = along::<T>(r, &args[0], attrs);
+            let b = outer::<T>(r, &args[0], attrs);
+            // Where large elements cancel, the order of a sum counts.
+            let mild = args[0].data.iter().all(|x| x.abs() < 1e6);
+            for (x, y) in a.iter().zip(&b) {
+                assert!(!mild || super::close(*x, *y, 1e-9), "{}: {x} by runs, {y} across", row.name);
+            }
+            a
+        }
+        Exec::Reshape => args[0].data.clone(),
+        Exec::Whole => row.evaluate(shape, &args.iter().collect::<Vec<_>>(), attrs).data,
+        Exec::Lower(_) => unreachable!(),
+    }
+}
+
+fn elementwise<T: Elem>(kernel: TileFn<T>, out: &Shape, args: &[Value]) -> Vec<f64> {
+    let n = out.numel();
+    let place = |a: &Value| ops::placement(&a.shape, out).unwrap();
+    let full: Vec<Vec<T>> =
+        args.iter().map(|a| (0..n).map(|i| T::from_f64(a.data[place(a).index(i, out)])).collect()).collect();
+    let mut result = vec![T::from_f64(0.0); n];
+    for start in (0..n).step_by(TILE) {
+        let range = start..(start + TILE).min(n);
+        let operands: Vec<Operand<'_, T>> = args
+            .iter()
+            .zip(&full)
+            .map(|(a, f)| match place(a) {
+                Placement::Number => Operand::Splat(f[0]),
+                _ => Operand::Slice(&f[range.clone()]),
+            })
+            .collect();
+        kernel(&mut result[range], &operands);
+    }
+    result.into_iter().map(T::to_f64).collect()
+}
+
+/// Every run gathered and folded in tiles, in two states that are merged.
+fn along<T: Elem>(r: &Reduce, x: &Value, attrs: &Attrs) -> Vec<f64> {
+    let fold = |run: &Vec<f64>| {
+        let run: Vec<T> = run.iter().map(|&v| T::from_f64(v)).collect();
+        let (first, later) = run.split_at(run.len() / 3);
+        let mut states = [r.init, r.init];
+        for (s, part) in states.iter_mut().zip([first, later]) {
+            part.chunks(TILE).for_each(|t| T::fold(r, s, t));
+        }
+        let [mut state, later] = states;
+        (r.merge)(&mut state, &later);
+        (r.finish)(&state, run.len(), attrs)
+    };
+    x.runs(attrs.num(0)).iter().map(fold).collect()
+}
+
+/// One element of every run at a time.
+fn outer<T: Elem>(r: &Reduce, x: &Value, attrs: &Attrs) -> Vec<f64> {
+    let runs = x.runs(attrs.num(0));
+    let n = runs.first().map_or(0, Vec::len);
+    let mut states = vec![r.init; runs.len()];
+    for k in 0..n {
+        let row: Vec<T> = runs.iter().map(|run| T::from_f64(run[k])).collect();
+        T::across(r, &mut states, &row);
+    }
+    states.iter().map(|s| (r.finish)(s, n, attrs)).collect()
+}
