@@ -21,6 +21,8 @@ pub mod files;
 pub mod ir;
 pub mod metric;
 pub mod ops;
+pub mod plan;
 pub mod random;
+pub mod score;
 pub mod site;
 pub mod tensor;

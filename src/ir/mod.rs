@@ -5,6 +5,10 @@
 //! `bind` puts an architecture's [`Outline`](crate::site::Outline) in and gives a [`Bound`] graph: no binders,
 //! every shape known, leaves are (run, site, field). Engines evaluate bound graphs.
 
+pub mod bind;
+pub mod key;
+pub mod prepare;
+
 pub use crate::ops::ReducerId;
 use crate::ops::{Attrs, OpId, Shape};
 use crate::site::{CaptureSpec, Field, Kind, SiteId, SiteNumber};

@@ -114,6 +114,16 @@ impl Tensor {
         self.dims.iter().product()
     }
 
+    /// Bytes of the elements.
+    pub fn bytes(&self) -> usize {
+        let size = match self.data {
+            Data::F64(_) => 8,
+            Data::F32(_) => 4,
+            Data::F16(_) | Data::Bf16(_) => 2,
+        };
+        self.numel() * size
+    }
+
     /// Element type.
     pub fn dtype(&self) -> Dtype {
         match self.data {

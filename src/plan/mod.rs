@@ -1,0 +1,6 @@
+//! From a bound graph to work: [`demand`] says which runs deliver which fields and which nodes are
+//! evaluated when a site is complete; [`lower`] and [`schedule`] turn those nodes into passes.
+
+pub mod demand;
+pub mod lower;
+pub mod schedule;
