@@ -482,6 +482,8 @@ pub trait Source {
     /// The objective that `@capture` without one means here.
     fn default_objective(&self) -> Objective;
     /// Runs once for `spec` and hands every field in `wants` to `sink`, once each.
+    /// Numbers of the run are handed over whenever data goes through the model; empty `wants` ask
+    /// for them alone.
     ///
     /// # Errors
     /// When the source cannot deliver: a stored capture without the field, a data file too short.

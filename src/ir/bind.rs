@@ -217,7 +217,14 @@ impl<'a> Binder<'a> {
         Some(at_free(free, env).fold(key, |k, s| k.mix(s as u64)))
     }
 
-    fn node(&mut self, n: NodeId, values: &[(u32, Res)], env: &mut Vec<SiteId>, specs: &Specs, depth: usize) -> Res {
+    fn node(
+        &mut self,
+        n: NodeId,
+        values: &[(u32, Res)],
+        env: &mut Vec<SiteId>,
+        specs: &Specs,
+        depth: usize,
+    ) -> Res {
         let prepared = self.prepared;
         match prepared.dag.node(n) {
             Node::Number(bits) => Ok(self.number(f64::from_bits(*bits))),

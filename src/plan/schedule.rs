@@ -88,7 +88,13 @@ impl Schedule {
             match &prims.nodes[id] {
                 Prim::Reduce { arg, .. } if facts.large[*arg] => {
                     let walk = walk(prims, id, *arg);
-                    add(&mut passes, facts.steps[*arg], prims.shapes[*arg].numel(), walk, Output::Reduced(id));
+                    add(
+                        &mut passes,
+                        facts.steps[*arg],
+                        prims.shapes[*arg].numel(),
+                        walk,
+                        Output::Reduced(id),
+                    );
                 }
                 _ => {}
             }

@@ -46,9 +46,11 @@ fn batches(spec: &CaptureSpec, leaf: &Leaf) -> f64 {
 /// The cost of every program; `run_seconds` is what each run took in the source.
 pub(super) fn costs(graph: &Bound, outline: &Outline, run_seconds: &[f64], engine_seconds: f64) -> Vec<Cost> {
     let flops = outline.numbers.iter().find(|(n, _)| *n == "flops").map_or(0.0, |&(_, x)| x);
-    let uses: Vec<Use> = graph.roots.iter().map(|r| r.as_ref().map_or_else(|_| Use::default(), |&n| used(graph, n))).collect();
+    let uses: Vec<Use> =
+        graph.roots.iter().map(|r| r.as_ref().map_or_else(|_| Use::default(), |&n| used(graph, n))).collect();
     let all_ops: f64 = uses.iter().map(|u| u.ops).sum();
-    let sharing = |run: usize| uses.iter().filter(|u| u.runs.iter().any(|r| r.0 == run)).count().max(1) as f64;
+    let sharing =
+        |run: usize| uses.iter().filter(|u| u.runs.iter().any(|r| r.0 == run)).count().max(1) as f64;
     let cost = |u: &Use| {
         let model: f64 = u.runs.iter().map(|(_, forwards)| forwards * flops).sum();
         let source: f64 = u.runs.iter().map(|(r, _)| run_seconds.get(*r).unwrap_or(&0.0) / sharing(*r)).sum();

@@ -26,7 +26,7 @@ impl Values {
     }
 }
 
-/// The values as they were before `node` was known, so that it can be looked into.
+/// The values without `node` and other numbers that are not finite, so that they are looked into.
 struct Under<'a> {
     values: &'a Values,
     node: BoundId,
@@ -40,7 +40,8 @@ impl Values {
 
 impl Known for Under<'_> {
     fn get(&self, node: BoundId) -> Option<Tensor> {
-        self.values.tensors[node].clone().filter(|_| node != self.node)
+        let number = self.values.numbers[node].filter(|x| x.is_finite()).map(Tensor::number);
+        self.values.tensors[node].clone().or(number).filter(|_| node != self.node)
     }
 }
 
@@ -244,10 +245,12 @@ impl<'a> Stream<'a> {
 
     fn release(&mut self, leaf: usize) {
         self.uses[leaf] -= 1;
-        if self.uses[leaf] == 0 && !self.keep[leaf] {
-            if let Some(t) = self.values.tensors[self.leaf_nodes[leaf]].take() {
-                self.held.drop(&t);
-            }
+        let node = self.leaf_nodes[leaf];
+        if self.uses[leaf] == 0
+            && !self.keep[leaf]
+            && let Some(t) = self.values.tensors[node].take()
+        {
+            self.held.drop(&t);
         }
     }
 
