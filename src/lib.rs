@@ -19,6 +19,7 @@ pub mod data;
 pub mod engine;
 pub mod files;
 pub mod ir;
+pub mod lang;
 pub mod metric;
 pub mod ops;
 pub mod plan;

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bench;
+pub mod check;
 pub mod error;
 pub mod output;
 
@@ -48,6 +49,7 @@ pub struct Global {
 #[derive(Subcommand)]
 enum Command {
     Bench(bench::BenchArgs),
+    Check(check::CheckArgs),
 }
 
 /// Parses the arguments, runs the command, reports errors.
@@ -75,6 +77,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     }
     match cli.command {
         Command::Bench(args) => bench::run(args, &cli.global),
+        Command::Check(args) => check::run(&args, &cli.global),
     }
 }
 

@@ -190,7 +190,8 @@ impl Library {
     }
 
     fn try_load(&mut self, path: &Path) -> Result<ModuleId, Unread> {
-        let say = |e: &dyn std::fmt::Display| Unread::Message(format!("cannot read {}: {e}", path.display()), None);
+        let say =
+            |e: &dyn std::fmt::Display| Unread::Message(format!("cannot read {}: {e}", path.display()), None);
         let canonical = path.canonicalize().map_err(|e| say(&e))?;
         if let Some(start) = self.loading.iter().position(|(p, _)| *p == canonical) {
             let mut chain: Vec<&str> = self.loading[start..].iter().map(|(_, n)| n.as_str()).collect();
@@ -205,7 +206,11 @@ impl Library {
             return Err(say(&"it is a folder"));
         }
         if size.len() > parse::MAX_BYTES as u64 {
-            return Err(say(&format!("it has {} bytes, and a program file at most {}", size.len(), parse::MAX_BYTES)));
+            return Err(say(&format!(
+                "it has {} bytes, and a program file at most {}",
+                size.len(),
+                parse::MAX_BYTES
+            )));
         }
         let text = decode(std::fs::read(&canonical).map_err(|e| say(&e))?, path)?;
         let name = path.display().to_string();
@@ -226,14 +231,20 @@ impl Library {
         let (file, diagnostics) = match text.find('\0') {
             None => parse::parse_file(text, source),
             Some(at) => {
-                let d = Diagnostic::error("E001", source, Span::new(at, at + 1), "there is a NUL byte in the text");
+                let d = Diagnostic::error(
+                    "E001",
+                    source,
+                    Span::new(at, at + 1),
+                    "there is a NUL byte in the text",
+                );
                 (File::default(), vec![d.label("not text").help("save the file as UTF-8 text")])
             }
         };
         let file = Arc::new(file);
         let name = name.to_string();
         let scope = FxHashMap::default();
-        let id = self.push(Module { source, name, is_std: false, open: false, file, scope, diagnostics, path });
+        let id =
+            self.push(Module { source, name, is_std: false, open: false, file, scope, diagnostics, path });
         self.link(id);
         id
     }
@@ -275,7 +286,8 @@ impl Library {
             return Err(Box::new(d.help("write `use std::snip` or `use \"./mine.lpz\"`")));
         };
         if root.text != "std" {
-            let d = Diagnostic::error("E031", source, root.span, format!("there is no library `{}`", root.text));
+            let d =
+                Diagnostic::error("E031", source, root.span, format!("there is no library `{}`", root.text));
             return Err(Box::new(d.help("the only one is `std`; a file is used by its path in quotes")));
         }
         if let Some(module) = self.std_module(&name.text) {
@@ -376,7 +388,9 @@ impl Library {
                 _ => module.map(|m| self.proxies(m)).unwrap_or_default(),
             };
             return match defs.is_empty() {
-                true => Err(self.no_such(spec, format!("`std::{name}` is no proxy"), self.std_proxy_hint(name))),
+                true => {
+                    Err(self.no_such(spec, format!("`std::{name}` is no proxy"), self.std_proxy_hint(name)))
+                }
                 false => self.lower(&defs, dag),
             };
         }
@@ -400,7 +414,8 @@ impl Library {
             return Err(self.failure(wrong.clone()));
         }
         let mut defs = self.proxies(module);
-        let all: Vec<String> = defs.iter().filter_map(|d| self.item(*d).name()).map(|n| n.text.clone()).collect();
+        let all: Vec<String> =
+            defs.iter().filter_map(|d| self.item(*d).name()).map(|n| n.text.clone()).collect();
         if let Some(name) = name {
             defs.retain(|d| self.item(*d).name().is_some_and(|n| n.text == name));
         }
@@ -491,7 +506,8 @@ fn decode(bytes: Vec<u8>, path: &Path) -> Result<String, Unread> {
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let line = e.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
-        let message = format!("cannot read {}: it is not UTF-8 text (byte {at}, line {line})", path.display());
+        let message =
+            format!("cannot read {}: it is not UTF-8 text (byte {at}, line {line})", path.display());
         Unread::Message(message, Some("save the file as UTF-8".into()))
     })
 }

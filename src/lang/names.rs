@@ -11,7 +11,9 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let lower = c.to_lowercase();
         let distance = strsim::damerau_levenshtein(&wanted, &lower);
         // A start or an end of the other is meant more often than its distance says.
-        let part = wanted.len() >= 3 && lower.len() >= 3 && (lower.starts_with(&wanted) || wanted.starts_with(&lower));
+        let part = wanted.len() >= 3
+            && lower.len() >= 3
+            && (lower.starts_with(&wanted) || wanted.starts_with(&lower));
         (distance <= allowed || part).then_some((distance, c))
     };
     candidates.into_iter().filter_map(near).min().map(|(_, c)| c)

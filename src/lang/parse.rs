@@ -2,8 +2,8 @@
 //! operators by the rows' precedence. Every broken item gives its own diagnostic; the others parse.
 
 use super::ast::{
-    Arg, AttrValue, Attribute, Block, Comment, Entry, Expr, ExprKind, File, Ident, Import, Item, ItemKind, Let,
-    Param, Selector, Span,
+    Arg, AttrValue, Attribute, Block, Comment, Entry, Expr, ExprKind, File, Ident, Import, Item, ItemKind,
+    Let, Param, Selector, Span,
 };
 use super::diagnostic::{Diagnostic, SourceId};
 use super::operators::{Bound, bind};
@@ -287,9 +287,14 @@ impl Builder {
         match pair.as_str().parse::<f64>() {
             Ok(x) if x.is_finite() => Ok(x),
             _ => Err(Box::new(
-                Diagnostic::error("E005", self.source, self.span(pair), "this number is too large for 64 bits")
-                    .label("larger than 1.8e308")
-                    .help("write `inf` if infinity is meant"),
+                Diagnostic::error(
+                    "E005",
+                    self.source,
+                    self.span(pair),
+                    "this number is too large for 64 bits",
+                )
+                .label("larger than 1.8e308")
+                .help("write `inf` if infinity is meant"),
             )),
         }
     }
@@ -349,7 +354,8 @@ impl Builder {
 
     fn selectors(&self, pair: Node<'_>, depth: usize) -> Parsed<Vec<Selector>> {
         let of = self.span(&pair);
-        let list = pair.into_inner().find(|p| p.as_rule() == Rule::selectors).ok_or_else(|| self.hollow(of))?;
+        let list =
+            pair.into_inner().find(|p| p.as_rule() == Rule::selectors).ok_or_else(|| self.hollow(of))?;
         list.into_inner()
             .map(|s| {
                 let inner = first(s).ok_or_else(|| self.hollow(of))?;

@@ -72,7 +72,8 @@ fn compact(d: &Diagnostic, sources: &Sources) -> String {
     let _ = writeln!(out, "  at {name}:{}:{}: {}", place.line, place.column, d.label);
     for r in &d.related {
         let place = sources.place(r.source, r.span);
-        let _ = writeln!(out, "  {}:{}:{}: {}", sources.get(r.source).name, place.line, place.column, r.label);
+        let _ =
+            writeln!(out, "  {}:{}:{}: {}", sources.get(r.source).name, place.line, place.column, r.label);
     }
     if let Some(help) = &d.help {
         let _ = writeln!(out, "  help: {help}");

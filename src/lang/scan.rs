@@ -160,9 +160,9 @@ fn chunk(text: &str, tokens: &[Token], source: SourceId, out: &mut Scan) -> Chun
             // Documentation inside an item's code has nothing to document: it is read as a comment.
             match seen_word {
                 false => docs.push(doc_text(line, 3)),
-                true => {
-                    out.comments.push(Comment { text: line.trim_end().into(), span: Span::new(t.start, t.end) })
-                }
+                true => out
+                    .comments
+                    .push(Comment { text: line.trim_end().into(), span: Span::new(t.start, t.end) }),
             }
             continue;
         }
@@ -212,7 +212,9 @@ fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Dia
                 }
                 None => {
                     let message = format!("`{}` closes nothing", &text[span.range()]);
-                    return Err(Diagnostic::error("E004", source, span, message).label("nothing is open here"));
+                    return Err(
+                        Diagnostic::error("E004", source, span, message).label("nothing is open here")
+                    );
                 }
             },
             _ => {}

@@ -77,8 +77,12 @@ fn help(code: &str, at: usize, found: &str) -> Option<String> {
         "if" | "else" => say("a choice is written `where(condition, a, b)`"),
         "," | ")" if before.ends_with(',') => say("remove the comma"),
         "'" => say("paths stand in double quotes"),
-        "." if before.ends_with(|c: char| c.is_ascii_digit()) => say("a decimal number needs a digit after its point"),
-        _ if before.ends_with(|c: char| c.is_ascii_digit()) && found.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+        "." if before.ends_with(|c: char| c.is_ascii_digit()) => {
+            say("a decimal number needs a digit after its point")
+        }
+        _ if before.ends_with(|c: char| c.is_ascii_digit())
+            && found.starts_with(|c: char| c.is_ascii_alphabetic()) =>
+        {
             say("a product is written with `*`")
         }
         _ => None,

@@ -34,9 +34,8 @@ impl Checker<'_> {
         };
         let known = !matches!(operator, Err(LookupError::Unknown { .. }));
         // A function may be called like the operator that it wraps: inside, the name is the operator.
-        let own = |def: Def| known && self.frames.last().is_some_and(|f| f.def == def);
-        let item = self.item_in_scope(path);
-        let item = item.filter(|&d| !own(d));
+        let current = self.frames.last().map(|f| f.def);
+        let item = self.item_in_scope(path).filter(|&def| !known || current != Some(def));
         let item = if item.is_none() && !known { self.open_item(path) } else { item };
         match (item, operator) {
             (Some(def), _) => self.function_call(def, args, span),
@@ -54,20 +53,27 @@ impl Checker<'_> {
 
     fn wrong_arity(&mut self, rows: &[OpId], given: usize, args: &[Arg], span: Span) -> Val {
         self.lower_all(args);
-        let forms = rows.iter().map(|&r| format!("`{}`", signature(ops::row(r)))).collect::<Vec<_>>().join(" or ");
+        let forms =
+            rows.iter().map(|&r| format!("`{}`", signature(ops::row(r)))).collect::<Vec<_>>().join(" or ");
         let name = rows.first().map_or("", |&r| ops::row(r).name);
         let message = format!("`{name}` does not take {given} values");
-        let d = self.error("E012", span, message).label("wrong number of arguments").help(format!("it is {forms}"));
+        let d = self
+            .error("E012", span, message)
+            .label("wrong number of arguments")
+            .help(format!("it is {forms}"));
         self.report(d)
     }
 
     fn unknown_call(&mut self, path: &[Ident], args: &[Arg]) -> Val {
         self.lower_all(args);
         let name = path.last().map_or("", |i| i.text.as_str());
-        let module = self.frames.last().map(|f| self.lib.module(f.def.module));
-        let mut own: Vec<&str> = module.map(|m| m.scope.keys().map(String::as_str).collect()).unwrap_or_default();
-        own.sort_unstable();
-        let legal: Vec<&str> = own.into_iter().chain(ops::names()).collect();
+        let lib = self.lib;
+        let module = self.frames.last().map(|f| lib.module(f.def.module));
+        let mut legal: Vec<&str> = ops::names().collect();
+        if let Some(module) = module {
+            legal.extend(module.scope.keys().map(String::as_str));
+        }
+        legal.sort_unstable();
         let help = if path.len() > 1 {
             self.lib.std_hint(name)
         } else if self.lib.std_item(name).is_some() {
@@ -101,7 +107,8 @@ impl Checker<'_> {
             wrong |= !self.fill(row, a, slot, &mut slots);
         }
         let (values, attrs) = slots.split_at(row.values.len());
-        let lowered: Vec<_> = values.iter().zip(row.values).map(|(e, n)| self.operand(row, *e, n, span)).collect();
+        let lowered: Vec<_> =
+            values.iter().zip(row.values).map(|(e, n)| self.operand(row, *e, n, span)).collect();
         let attrs = self.constants(row, attrs, span);
         match (lowered.into_iter().collect::<Option<Vec<_>>>(), attrs, wrong) {
             (Some(lowered), Some(attrs), false) => self.operator(op, lowered, attrs, span),
@@ -127,7 +134,13 @@ impl Checker<'_> {
     }
 
     /// Puts an argument into its slot; false where that is wrong.
-    fn fill<'e>(&mut self, row: &OpRow, a: &'e Arg, slot: Option<usize>, slots: &mut [Option<&'e Expr>]) -> bool {
+    fn fill<'e>(
+        &mut self,
+        row: &OpRow,
+        a: &'e Arg,
+        slot: Option<usize>,
+        slots: &mut [Option<&'e Expr>],
+    ) -> bool {
         let at = a.name.as_ref().map_or(a.value.span, |n| n.span);
         let name = a.name.as_ref().map_or("", |n| n.text.as_str());
         match slot.and_then(|i| slots.get_mut(i)) {
@@ -191,7 +204,9 @@ impl Checker<'_> {
         let ItemKind::Fn { name, params, body } = &item.kind else {
             self.lower_all(args);
             let n = item.name().map_or("", |n| n.text.as_str());
-            let d = self.error("E011", span, format!("`{n}` is a proxy, not a function")).label("takes no arguments");
+            let d = self
+                .error("E011", span, format!("`{n}` is a proxy, not a function"))
+                .label("takes no arguments");
             return self.report(d.help(format!("write `{n}`")));
         };
         if let Some(d) = self.circle(def, span) {
@@ -217,7 +232,14 @@ impl Checker<'_> {
         value
     }
 
-    fn arguments(&mut self, def: Def, f: &str, params: &[Param], args: &[Arg], span: Span) -> Option<Vec<Option<Val>>> {
+    fn arguments(
+        &mut self,
+        def: Def,
+        f: &str,
+        params: &[Param],
+        args: &[Arg],
+        span: Span,
+    ) -> Option<Vec<Option<Val>>> {
         let values: Vec<Val> = args.iter().map(|a| self.value(&a.value)).collect();
         let mut slots: Vec<Option<Val>> = vec![None; params.len()];
         let mut problem: Option<Diagnostic> = None;
@@ -252,7 +274,9 @@ impl Checker<'_> {
 
     fn no_parameter(&mut self, f: &str, params: &[Param], a: &Arg, args: &[Arg], span: Span) -> Diagnostic {
         match &a.name {
-            Some(n) => self.error("E013", n.span, format!("`{f}` has no argument `{}`", n.text)).label("unknown"),
+            Some(n) => {
+                self.error("E013", n.span, format!("`{f}` has no argument `{}`", n.text)).label("unknown")
+            }
             None => {
                 let message = format!("`{f}` takes {} arguments, not {}", params.len(), args.len());
                 self.error("E012", span, message).label("too many arguments")

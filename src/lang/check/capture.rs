@@ -1,6 +1,8 @@
 //! Attributes: what `@capture` asks for, what the evolver's `@weight` and `@role` say.
 
-use super::super::ast::{AttrValue, Attribute, Block, Entry, Expr, ExprKind, Ident, Item, ItemKind, Selector};
+use super::super::ast::{
+    AttrValue, Attribute, Block, Entry, Expr, ExprKind, Ident, Item, ItemKind, Selector,
+};
 use super::super::diagnostic::{Diagnostic, SourceId};
 use super::super::library::{Def, ModuleId};
 use super::super::names;
@@ -12,7 +14,11 @@ use rustc_hash::FxHashSet;
 pub const ATTRIBUTES: &[(&str, &str, &str)] = &[
     ("capture", "proxy", "what has to be run: `@capture(params = abs, objective = sum_logits)`"),
     ("weight", "fn", "how often the evolver draws the function: `@weight(0.5)`; 0 never"),
-    ("role", "fn", "what the evolver uses the function as: `@role(unary)`, `@role(binary)`, `@role(unary|binary)`"),
+    (
+        "role",
+        "fn",
+        "what the evolver uses the function as: `@role(unary)`, `@role(binary)`, `@role(unary|binary)`",
+    ),
 ];
 
 /// Roles of functions in an evolver's vocabulary, and their numbers of arguments.
@@ -96,7 +102,8 @@ impl Checker<'_> {
             [std, name] if std.text == "std" => self.lib.std_item(&name.text),
             [name] => {
                 let n = name.text.as_str();
-                let taken = site::KINDS.iter().any(|k| k.name == n) || site::NUMBERS.iter().any(|r| r.name == n);
+                let taken =
+                    site::KINDS.iter().any(|k| k.name == n) || site::NUMBERS.iter().any(|r| r.name == n);
                 let m = self.lib.module(module);
                 let own = m.scope.get(n).map(|(def, _)| *def);
                 own.or_else(|| self.lib.std_item(n).filter(|_| m.open)).filter(|_| !taken)
@@ -170,7 +177,8 @@ fn weight(source: SourceId, a: &Attribute) -> Result<(), Wrong> {
     match &a.entries[..] {
         [Entry { name: None, value: AttrValue::Number(x), .. }] if *x >= 0.0 && x.is_finite() => Ok(()),
         _ => {
-            let d = Diagnostic::error("E040", source, a.span, "`@weight` takes one number that is not negative");
+            let d =
+                Diagnostic::error("E040", source, a.span, "`@weight` takes one number that is not negative");
             Err(Box::new(d.label("here").help("write `@weight(0.5)`")))
         }
     }
@@ -242,10 +250,17 @@ fn chosen<T: Copy>(source: SourceId, name: &Ident, e: &Entry, rows: &[OptionRow<
 fn batches(source: SourceId, e: &Entry) -> Result<Batches, Wrong> {
     match &e.value {
         AttrValue::Number(x) if *x == 1.0 => Ok(Batches::One),
-        AttrValue::Number(x) if *x >= 2.0 && *x <= 65536.0 && x.fract() == 0.0 => Ok(Batches::Many(*x as usize)),
+        AttrValue::Number(x) if *x >= 2.0 && *x <= 65536.0 && x.fract() == 0.0 => {
+            Ok(Batches::Many(*x as usize))
+        }
         AttrValue::Names(n) if n.len() == 1 && n[0].text == "each_sample" => Ok(Batches::EachSample),
         _ => {
-            let d = Diagnostic::error("E040", source, e.span, "`batches` is a number from 1 to 65536, or `each_sample`");
+            let d = Diagnostic::error(
+                "E040",
+                source,
+                e.span,
+                "`batches` is a number from 1 to 65536, or `each_sample`",
+            );
             Err(Box::new(d.label("not that")))
         }
     }

@@ -44,7 +44,9 @@ impl Checker<'_> {
         }
         let (message, help) = match role {
             Some(r) => (format!("no parameters are counted as `{r}`"), names::hint(&r, "roles are", legal())),
-            None => (format!("`{PARAMS}[...]` takes one role"), format!("roles are: {}", names::list(legal()))),
+            None => {
+                (format!("`{PARAMS}[...]` takes one role"), format!("roles are: {}", names::list(legal())))
+            }
         };
         let d = self.error("E019", span, message).label("not a role of parameters").help(help);
         Some(self.report(d))
@@ -68,7 +70,9 @@ impl Checker<'_> {
         let (kind, block) = match over {
             Collection::Sites { kind, filter, block } if filter == Filter::default() => (kind, block),
             _ => {
-                let d = self.error("E019", span, "this collection cannot be filtered").label("filtered or joined already");
+                let d = self
+                    .error("E019", span, "this collection cannot be filtered")
+                    .label("filtered or joined already");
                 return self.report(d.help("filter the parts, with one pair of brackets each"));
             }
         };
@@ -139,7 +143,8 @@ impl Checker<'_> {
         if is_zip {
             if mixed {
                 let kinds = names::list(kinds.iter().map(|&k| kind_name(k)));
-                let d = Diagnostic::warning("W003", self.here(), span, "these collections may differ in length");
+                let d =
+                    Diagnostic::warning("W003", self.here(), span, "these collections may differ in length");
                 self.report(d.label(format!("walks {kinds} up to the shortest")));
             }
             return Some(Val::Sites { over: Collection::Zip(overs), kinds, level: self.binders });
@@ -160,7 +165,8 @@ impl Checker<'_> {
         } else if let ([kind], false) = (&kinds[..], matches!(over, Collection::Zip(_))) {
             return Some((over, *kind));
         } else {
-            self.error("E022", a.value.span, format!("a zip cannot stand in `{join}`")).label("binds several sites")
+            self.error("E022", a.value.span, format!("a zip cannot stand in `{join}`"))
+                .label("binds several sites")
         };
         self.report(d);
         None
@@ -182,7 +188,14 @@ impl Checker<'_> {
         None
     }
 
-    pub(super) fn fold(&mut self, name: &Ident, pattern: &[Ident], over: &Expr, body: &Block, span: Span) -> Val {
+    pub(super) fn fold(
+        &mut self,
+        name: &Ident,
+        pattern: &[Ident],
+        over: &Expr,
+        body: &Block,
+        span: Span,
+    ) -> Val {
         let reducer = ops::reducer_by_name(&name.text);
         if reducer.is_none() {
             let legal = ops::reducers().iter().map(|r| r.name);
@@ -193,7 +206,8 @@ impl Checker<'_> {
         let collection = self.collection(over);
         if let Some((_, kinds)) = &collection {
             if kinds.len() != pattern.len() {
-                let message = format!("the collection gives {} and the pattern binds {}", kinds.len(), pattern.len());
+                let message =
+                    format!("the collection gives {} and the pattern binds {}", kinds.len(), pattern.len());
                 let d = self.error("E021", span_of(pattern), message).label("this pattern");
                 let names = (0..kinds.len()).map(|i| format!("x{i}")).collect::<Vec<_>>().join(", ");
                 self.report(d.help(match kinds.len() {
@@ -207,14 +221,13 @@ impl Checker<'_> {
         let (Some(id), Some((over, _)), Some((node, shape))) = (reducer, collection, term) else {
             return Val::Poison;
         };
-        match (ops::reducer(id).shape)(&shape) {
-            Ok(shape) => self.level_value(Node::Fold { reducer: id, over, body: node }, shape),
-            Err(e) => {
-                let at = body.result.span;
-                let d = self.error("E015", at, e.message).label(say(&shape)).maybe_help(e.help);
-                self.report(d.also(self.here(), span, "of this aggregate"))
-            }
+        let row = ops::reducer(id);
+        if !row.tensors && !shape.dims.is_empty() {
+            let message = format!("the terms of `{}` are numbers, and this is a {}", row.name, say(&shape));
+            let d = self.error("E016", body.result.span, message).label(say(&shape));
+            return self.report(d.also(self.here(), span, "of this aggregate"));
         }
+        self.level_value(Node::Fold { reducer: id, over, body: node }, row.shape(&shape))
     }
 
     /// The body of an aggregate, its sites bound.

@@ -180,7 +180,12 @@ impl Checker<'_> {
         if self.dag.nodes().len() - self.first_node < super::MAX_NODES {
             return None;
         }
-        let message = format!("the program has more than {} parts once functions are put in", super::MAX_NODES);
-        Some(self.error("E002", e.span, message).label("reached here").help("call fewer functions in functions"))
+        let message =
+            format!("the program has more than {} parts once functions are put in", super::MAX_NODES);
+        Some(
+            self.error("E002", e.span, message)
+                .label("reached here")
+                .help("call fewer functions in functions"),
+        )
     }
 }

@@ -54,7 +54,9 @@ impl Checker<'_> {
             ExprKind::Dot { base, name } => self.dot(base, name),
             ExprKind::Index { base, selectors } => self.index(base, selectors, e.span),
             ExprKind::Block(block) => self.block(block),
-            ExprKind::Fold { reducer, pattern, over, body } => self.fold(reducer, pattern, over, body, e.span),
+            ExprKind::Fold { reducer, pattern, over, body } => {
+                self.fold(reducer, pattern, over, body, e.span)
+            }
         }
     }
 
@@ -114,8 +116,9 @@ impl Checker<'_> {
             Node::Number(bits) => Some(f64::from_bits(*bits)),
             Node::Op { op, args, .. } => {
                 let Eval::Scalar(f) = ops::row(*op).eval else { return None };
-                let args: Option<SmallVec<[f64; 3]>> =
-                    stacker::maybe_grow(RED_ZONE, STACK, || args.iter().map(|&a| self.constant_of(a)).collect());
+                let args: Option<SmallVec<[f64; 3]>> = stacker::maybe_grow(RED_ZONE, STACK, || {
+                    args.iter().map(|&a| self.constant_of(a)).collect()
+                });
                 Some(f(&args?))
             }
             _ => None,
@@ -219,7 +222,9 @@ impl Checker<'_> {
             }
         };
         if found.is_none() {
-            let d = self.error("E019", span, "an index of a tensor is a whole number").label("not a whole number");
+            let d = self
+                .error("E019", span, "an index of a tensor is a whole number")
+                .label("not a whole number");
             self.report(d.help("ranges and roles filter collections, as in `linear[ffn, 0..2]`"));
         }
         found
@@ -284,7 +289,9 @@ fn literal_into(
         // The first row of each depth says how long rows are; no element may have come before.
         None if bits.is_empty() => dims.push(rows.len()),
         Some(&n) if n == rows.len() => {}
-        _ => return Err((span, format!("rows of a tensor are equally long, and this one has {}", rows.len()))),
+        _ => {
+            return Err((span, format!("rows of a tensor are equally long, and this one has {}", rows.len())));
+        }
     }
     for row in rows {
         match (&row.kind, signed(row)) {

@@ -1,0 +1,30 @@
+//! The language: from `.lpz` text to typed programs in an [`ir::Dag`](crate::ir::Dag), and back.
+//!
+//! ```text
+//! text ──scan──► chunks ──grammar──► parts ──operators──► ast::File ──check──► CheckedProxy
+//!                                                            │ print            │ print_program
+//!                                                            ▼                  ▼
+//!                                                        canonical text       .lpz text
+//! ```
+//!
+//! [`Library`] is the way in: it holds the standard library, reads files and texts, resolves `use`,
+//! and gives programs by name. Nothing here prints; everything wrong is a [`Diagnostic`].
+
+pub mod ast;
+mod check;
+mod diagnostic;
+mod library;
+mod names;
+mod operators;
+mod parse;
+mod render;
+mod scan;
+mod symbols;
+mod syntax;
+
+pub use ast::Span;
+pub use check::{ATTRIBUTES, CONSTANTS, Checked, CheckedProxy};
+pub use diagnostic::{CODES, Diagnostic, Failure, Place, Related, Severity, Source, SourceId, Sources};
+pub use library::{Def, Library, Module, ModuleId, STDLIB};
+pub use names::suggest;
+pub use parse::{parse_expression, parse_file};
