@@ -116,11 +116,8 @@ pub fn explain_nonfinite(graph: &Bound, root: BoundId, known: &dyn Known) -> Opt
     if finite(graph, &[root], known)[0] {
         return None;
     }
-    loop {
-        match culprit(graph, node, known) {
-            Some(operand) => node = operand,
-            None => break,
-        }
+    while let Some(operand) = culprit(graph, node, known) {
+        node = operand;
     }
     Some(NonFinite { node, reason: reason(graph, node, known), leaves: leaves_under(graph, node) })
 }

@@ -63,7 +63,7 @@ const fn row(
 }
 
 fn summed(r: Range) -> Range {
-    super::range::sum(&[r], &super::attrs::Attrs::none())
+    super::range_rules::sum(&[r], &super::attrs::Attrs::none())
 }
 fn same(r: Range) -> Range {
     r
@@ -75,7 +75,7 @@ static ROWS: &[ReducerRow] = &[
         "mean",
         None,
         |x| x.iter().sum::<f64>() / x.len() as f64,
-        |r| super::range::mean(&[r], &super::attrs::Attrs::none()),
+        |r| super::range_rules::mean(&[r], &super::attrs::Attrs::none()),
         "mean of the terms",
     ),
     row("max", None, largest, same, "largest term"),
@@ -84,7 +84,7 @@ static ROWS: &[ReducerRow] = &[
         "prod",
         Some(1.0),
         |x| x.iter().product(),
-        |r| super::range::prod(&[r], &super::attrs::Attrs::none()),
+        |r| super::range_rules::prod(&[r], &super::attrs::Attrs::none()),
         "product of the terms; 1 over no sites",
     ),
     row(

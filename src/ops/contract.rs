@@ -3,7 +3,7 @@
 use super::attrs::Attrs;
 use super::elementwise::MUL;
 use super::linalg;
-use super::range as r;
+use super::range_rules as r;
 use super::reduce::norm;
 use super::row::{Eval, Fixity, Group, OpRow, ROW, Symbol, rw};
 use super::shape::{Shape, ShapeError, matrix, same};

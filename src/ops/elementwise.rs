@@ -1,7 +1,7 @@
 //! Elementwise rows: one definition each gives the f64 meaning and both tile kernels.
 
 use super::kernel::{exec1, exec2, exec3, map};
-use super::range as r;
+use super::range_rules as r;
 use super::row::{Eval, Exec, Fixity, OpRow, ROW, Symbol, rw};
 use super::shape::elementwise;
 

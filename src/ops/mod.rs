@@ -16,6 +16,7 @@ mod linalg;
 mod normalise;
 mod pair;
 mod range;
+mod range_rules;
 mod reduce;
 mod row;
 mod shape;

@@ -1,7 +1,7 @@
 //! Normalisers: composites that lower to passes of fused steps. Over all elements, or along an axis.
 
 use super::attrs::{AXIS, Attrs, DDOF};
-use super::range as r;
+use super::range_rules as r;
 use super::reduce::{largest, smallest, variance};
 use super::row::{Build, Eval, Exec, Group, OpRow, ROW};
 use super::shape::normaliser;

@@ -1,7 +1,7 @@
 //! Pairs: two tensors to a number.
 
 use super::attrs::Attrs;
-use super::range as r;
+use super::range_rules as r;
 use super::row::{Build, Eval, Exec, Group, OpRow, ROW};
 use super::shape::{broadcast, pair};
 use super::value::Value;

@@ -3,7 +3,7 @@
 
 use super::attrs::{AXIS, AttrSpec, Attrs, DDOF, required};
 use super::fold::{self, Fold, Of, information};
-use super::range as r;
+use super::range_rules as r;
 use super::row::{Eval, Exec, Group, OpRow, ROW, rw};
 use super::shape::{Shape, ShapeError, axis_of, reduced, reduction};
 use super::value::Value;

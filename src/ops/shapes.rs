@@ -2,7 +2,7 @@
 
 use super::attrs::{Attrs, required, whole};
 use super::elementwise::POSTFIX;
-use super::range as r;
+use super::range_rules as r;
 use super::row::{Eval, Exec, Fixity, Group, OpRow, ROW, Symbol, rw};
 use super::shape::{Shape, ShapeError, UNKNOWN, axis_of, matrix};
 use super::value::Value;

@@ -3,7 +3,7 @@
 use super::attrs::{AttrSpec, Attrs};
 use super::fold::information;
 use super::linalg;
-use super::range as r;
+use super::range_rules as r;
 use super::reduce::norm;
 use super::row::{Eval, Group, OpRow, ROW, rw};
 use super::shape::{Shape, ShapeError, matrix, square};
