@@ -25,5 +25,7 @@ pub mod ops;
 pub mod plan;
 pub mod random;
 pub mod score;
+pub mod search;
 pub mod site;
 pub mod tensor;
+pub mod train;
