@@ -65,10 +65,11 @@ impl Space {
         } else if at < many + self.global.len() {
             let i = at - many;
             new.global[i] = stream.below(self.global[i].values.len());
-        } else if per_layer > 0 {
-            let (layer, i) =
-                ((at - many - self.global.len()) / per_layer, (at - many - self.global.len()) % per_layer);
-            new.layers[layer][i] = stream.below(self.layer[i].values.len());
+        } else {
+            let at = at - many - self.global.len();
+            if let (Some(layer), Some(i)) = (at.checked_div(per_layer), at.checked_rem(per_layer)) {
+                new.layers[layer][i] = stream.below(self.layer[i].values.len());
+            }
         }
         new
     }

@@ -55,6 +55,19 @@ impl Default for AdamW {
     }
 }
 
+/// How one parameter moves in one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// Steps done before.
+    pub step: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// Factor of the gradient: [`AdamW::clip_factor`].
+    pub scale: f64,
+    /// Does it decay?
+    pub matrix: bool,
+}
+
 /// First and second moments of one parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
@@ -84,17 +97,9 @@ impl AdamW {
         if norm > self.clip { self.clip / (norm + 1e-6) } else { 1.0 }
     }
 
-    /// Moves one parameter. `step` counts from 0; `scale` is [`AdamW::clip_factor`]; `matrix` says whether it decays.
-    pub fn update(
-        &self,
-        value: &mut [f32],
-        state: &mut Moments,
-        grad: &[f32],
-        step: usize,
-        lr: f64,
-        scale: f64,
-        matrix: bool,
-    ) {
+    /// Moves one parameter along its gradient.
+    pub fn update(&self, value: &mut [f32], state: &mut Moments, grad: &[f32], how: &Move) {
+        let &Move { step, lr, scale, matrix } = how;
         let t = step as f64 + 1.0;
         let correct1 = 1.0 - libm::pow(self.beta1, t);
         let correct2 = (1.0 - libm::pow(self.beta2, t)).sqrt();
@@ -135,7 +140,7 @@ mod tests {
             let (mut w, mut state) = (vec![0.5f32], Moments::zero(1));
             let (mut want, mut m, mut v) = (0.5f64, 0.0, 0.0);
             for (step, g) in [0.3f32, -0.2].into_iter().enumerate() {
-                adam.update(&mut w, &mut state, &[g], step, 0.01, 0.5, matrix);
+                adam.update(&mut w, &mut state, &[g], &Move { step, lr: 0.01, scale: 0.5, matrix });
                 let g = f64::from(g) * 0.5;
                 m = 0.9 * m + 0.1 * g;
                 v = 0.95 * v + 0.05 * g * g;

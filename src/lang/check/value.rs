@@ -290,7 +290,10 @@ fn literal_into(
         None if bits.is_empty() => dims.push(rows.len()),
         Some(&n) if n == rows.len() => {}
         _ => {
-            return Err((span, format!("rows of a tensor are equally long, and this one has {}", rows.len())));
+            return Err((
+                span,
+                format!("rows of a tensor are equally long, and this one has {}", rows.len()),
+            ));
         }
     }
     for row in rows {
