@@ -21,6 +21,7 @@ pub mod files;
 pub mod ir;
 pub mod lang;
 pub mod metric;
+pub mod model;
 pub mod ops;
 pub mod plan;
 pub mod random;

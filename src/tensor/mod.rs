@@ -4,7 +4,13 @@
 //! they were captured in; engines widen them while reading. The differentiable tape that the models
 //! run on is in `tape`; it hands its results out as [`Tensor`]s.
 
+pub mod fast;
 pub mod file;
+pub mod gemm;
+pub mod nn;
+pub mod par;
+pub mod real;
+pub mod tape;
 pub mod write;
 
 use half::{bf16, f16};

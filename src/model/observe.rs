@@ -1,0 +1,105 @@
+//! Turns what a pass observes into tensors of sites.
+
+use super::net::Observer;
+use super::plan::{ParamId, Plan};
+use crate::site::{Field, Kind, SiteId};
+use crate::tensor::Tensor;
+use crate::tensor::nn::Layout;
+use crate::tensor::real::{Base, Dual, Real};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// Takes a tensor of a site.
+pub(super) type Give<'a> = dyn FnMut(SiteId, Field, Tensor) + 'a;
+
+/// Is this parameter stored transposed to the site's view of it?
+pub(super) fn transposed(plan: &Plan, id: ParamId) -> bool {
+    plan.layout == Layout::InOut && plan.is_block_linear(id)
+}
+
+/// A parameter-like tensor in the site's layout.
+pub(super) fn site_layout<T: Base>(plan: &Plan, id: ParamId, data: &[T]) -> Tensor {
+    let dims = &plan.params[id].dims;
+    if !transposed(plan, id) {
+        return Tensor::new(dims, data.to_vec());
+    }
+    Tensor::new(&[dims[1], dims[0]], transpose(data, dims[0], dims[1]))
+}
+
+/// Transposes `[rows, cols]` in square tiles, which stay in cache.
+pub(super) fn transpose<T: Copy + Default>(x: &[T], rows: usize, cols: usize) -> Vec<T> {
+    const TILE: usize = 32;
+    let mut y = vec![T::default(); x.len()];
+    for i0 in (0..rows).step_by(TILE) {
+        for j0 in (0..cols).step_by(TILE) {
+            for i in i0..(i0 + TILE).min(rows) {
+                for j in j0..(j0 + TILE).min(cols) {
+                    y[j * rows + i] = x[i * cols + j];
+                }
+            }
+        }
+    }
+    y
+}
+
+/// Hands out values and gradients; keeps gradients of block linears where a second order follows.
+pub(super) struct First<'a, T> {
+    pub plan: &'a Plan,
+    /// What is handed out.
+    pub wanted: &'a FxHashSet<(SiteId, Field)>,
+    pub give: &'a mut Give<'a>,
+    /// Every parameter's gradient, where somebody wants them all.
+    pub all: Option<&'a mut dyn FnMut(ParamId, &[T])>,
+    /// Gradients kept for the second order.
+    pub keep: Option<FxHashMap<ParamId, Arc<[T]>>>,
+}
+
+impl<T: Base> Observer<T> for First<'_, T> {
+    fn value(&mut self, site: SiteId, field: Field, dims: &[usize], data: &[T]) {
+        (self.give)(site, field, Tensor::new(dims, data.to_vec()));
+    }
+
+    fn param(&mut self, id: ParamId, grad: &[T]) {
+        if let Some(all) = &mut self.all {
+            all(id, grad);
+        }
+        if let Some(site) = self.plan.params[id].site {
+            if self.wanted.contains(&(site, Field::Grad)) {
+                (self.give)(site, Field::Grad, site_layout(self.plan, id, grad));
+            }
+            if self.wanted.contains(&(site, Field::StoredGrad)) {
+                (self.give)(site, Field::StoredGrad, Tensor::new(&self.plan.params[id].dims, grad.to_vec()));
+            }
+        }
+        if let Some(keep) = self.keep.as_mut().filter(|_| self.plan.is_block_linear(id)) {
+            keep.insert(id, grad.into());
+        }
+    }
+}
+
+/// Hands out the tangents of gradients: Hessian-vector products.
+pub(super) struct Second<'a> {
+    pub plan: &'a Plan,
+    pub wanted: &'a FxHashSet<(SiteId, Field)>,
+    pub give: &'a mut Give<'a>,
+    /// Hand out as stored instead of in the site's layout.
+    pub stored: bool,
+}
+
+impl<T: Base> Observer<Dual<T>> for Second<'_> {
+    fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: &[Dual<T>]) {}
+
+    fn param(&mut self, id: ParamId, grad: &[Dual<T>]) {
+        let Some(site) = self.plan.params[id].site else { return };
+        if self.plan.sites[site].kind != Kind::Linear || !self.wanted.contains(&(site, Field::Hvp)) {
+            return;
+        }
+        let tangents: Vec<T> = grad.iter().map(|g| g.tangent()).collect();
+        let tensor = if self.stored {
+            Tensor::new(&self.plan.params[id].dims, tangents)
+        } else {
+            site_layout(self.plan, id, &tangents)
+        };
+        (self.give)(site, Field::Hvp, tensor);
+    }
+}

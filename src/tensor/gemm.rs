@@ -1,0 +1,279 @@
+//! Strided matrix products through the `gemm` crate, over any [`Real`].
+//!
+//! The split over threads never splits the summed axis, so that a product has the same bits on any
+//! number of threads (held by a test).
+
+use super::real::Real;
+use rayon::prelude::*;
+use std::any::TypeId;
+
+/// Where a matrix lies in a slice: element (i, j) at `offset + i * rs + j * cs`.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// First element.
+    pub offset: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+    /// Distance of rows.
+    pub rs: usize,
+    /// Distance of columns.
+    pub cs: usize,
+}
+
+impl View {
+    /// A contiguous row-major matrix.
+    pub fn new(rows: usize, cols: usize) -> Self {
+        View { offset: 0, rows, cols, rs: cols, cs: 1 }
+    }
+    /// Its transpose.
+    pub fn t(self) -> Self {
+        View { rows: self.cols, cols: self.rows, rs: self.cs, cs: self.rs, ..self }
+    }
+    /// Starting elsewhere.
+    pub fn at(self, offset: usize) -> Self {
+        View { offset, ..self }
+    }
+    /// One past the last element it touches.
+    fn end(&self) -> usize {
+        if self.rows == 0 || self.cols == 0 {
+            return 0;
+        }
+        self.offset + (self.rows - 1) * self.rs + (self.cols - 1) * self.cs + 1
+    }
+}
+
+/// What becomes of the old contents of the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Into {
+    /// Overwritten.
+    Set,
+    /// Added to.
+    Add,
+}
+
+/// `dst = alpha a b` or `dst += alpha a b`, on all threads of the pool where it is worth it.
+pub fn product<R: Real>(
+    dst: &mut [R],
+    dv: View,
+    a: &[R],
+    av: View,
+    b: &[R],
+    bv: View,
+    alpha: f64,
+    into: Into,
+) {
+    check(dst.len(), dv, a.len(), av, b.len(), bv);
+    let threads = gemm::Parallelism::Rayon(rayon::current_num_threads());
+    // SAFETY: `check` saw that every view lies inside its slice, and `dst` is borrowed mutably.
+    unsafe { raw(dst.as_mut_ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into, threads) }
+}
+
+/// The same on the calling thread alone, for callers that are parallel themselves.
+pub fn product_here<R: Real>(
+    dst: &mut [R],
+    dv: View,
+    a: &[R],
+    av: View,
+    b: &[R],
+    bv: View,
+    alpha: f64,
+    into: Into,
+) {
+    check(dst.len(), dv, a.len(), av, b.len(), bv);
+    // SAFETY: as in `product`.
+    unsafe { raw(dst.as_mut_ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into, gemm::Parallelism::None) }
+}
+
+struct Shared<R>(*mut R);
+// SAFETY: `batched` hands disjoint parts to the threads.
+unsafe impl<R: Send> Send for Shared<R> {}
+// SAFETY: as above.
+unsafe impl<R: Send> Sync for Shared<R> {}
+impl<R> Shared<R> {
+    fn ptr(&self) -> *mut R {
+        self.0
+    }
+}
+
+/// `count` products in parallel: product `i` reads `views(i)[1]` of `a`, `views(i)[2]` of `b` and
+/// writes `views(i)[0]` of `dst`.
+///
+/// # Panics
+/// When two destinations overlap or a view leaves its slice: faults of the calling code.
+pub fn batched<R: Real>(
+    count: usize,
+    dst: &mut [R],
+    a: &[R],
+    b: &[R],
+    views: impl Fn(usize) -> [View; 3] + Sync,
+    alpha: f64,
+    into: Into,
+) {
+    disjoint((0..count).map(|i| views(i)[0]).collect());
+    let out = Shared(dst.as_mut_ptr());
+    let len = dst.len();
+    (0..count).into_par_iter().for_each(|i| {
+        let [dv, av, bv] = views(i);
+        check(len, dv, a.len(), av, b.len(), bv);
+        // SAFETY: views lie inside their slices, and `disjoint` saw that no two destinations meet.
+        unsafe { raw(out.ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into, gemm::Parallelism::None) }
+    });
+}
+
+/// Destinations are blocks of one grid of rows: equal row distance, unit column distance. Two of
+/// them are apart when their first rows' column ranges or their row ranges are.
+fn disjoint(mut views: Vec<View>) {
+    views.sort_by_key(|v| v.offset);
+    for pair in views.windows(2) {
+        let (x, y) = (pair[0], pair[1]);
+        let apart = x.end() <= y.offset
+            || (x.cs == 1 && y.cs == 1 && x.rs == y.rs && {
+                let (cx, cy) = (x.offset % x.rs, y.offset % x.rs);
+                cx + x.cols <= cy || cy + y.cols <= cx
+            });
+        assert!(apart, "overlapping destinations {x:?} {y:?}");
+    }
+}
+
+fn check(d: usize, dv: View, a: usize, av: View, b: usize, bv: View) {
+    assert!(dv.end() <= d && av.end() <= a && bv.end() <= b, "view outside of its slice");
+    assert!(
+        dv.rows == av.rows && dv.cols == bv.cols && av.cols == bv.rows,
+        "sizes of a product: {dv:?} = {av:?} {bv:?}"
+    );
+}
+
+/// # Safety
+/// Every view lies inside memory that may be read (and written, for `dst`), and `dst` meets no other.
+#[allow(clippy::too_many_arguments)]
+unsafe fn raw<R: Real>(
+    dst: *mut R,
+    dv: View,
+    a: *const R,
+    av: View,
+    b: *const R,
+    bv: View,
+    alpha: f64,
+    into: Into,
+    threads: gemm::Parallelism,
+) {
+    let p = R::PARTS;
+    // (destination part, left part, right part): value, then the two terms of the product rule.
+    let terms: &[(usize, usize, usize)] =
+        if p == 1 { &[(0, 0, 0)] } else { &[(0, 0, 0), (1, 0, 1), (1, 1, 0)] };
+    for &(i, j, k) in terms {
+        let read = into == Into::Add || (i, j) == (1, 1);
+        // SAFETY: a `Real` is `PARTS` numbers of its base side by side (`repr(C)`).
+        unsafe {
+            one::<R::Base>(
+                (dst.add(dv.offset) as *mut R::Base).add(i),
+                (a.add(av.offset) as *const R::Base).add(j),
+                (b.add(bv.offset) as *const R::Base).add(k),
+                [dv, av, bv],
+                p,
+                alpha,
+                read,
+                threads,
+            );
+        }
+    }
+}
+
+/// # Safety
+/// As for [`raw`]; strides are counted in `parts`.
+#[allow(clippy::too_many_arguments)]
+unsafe fn one<T: super::real::Base>(
+    dst: *mut T,
+    a: *const T,
+    b: *const T,
+    [dv, av, bv]: [View; 3],
+    parts: usize,
+    alpha: f64,
+    read: bool,
+    threads: gemm::Parallelism,
+) {
+    let s = |x: usize| (x * parts) as isize;
+    // SAFETY: `T` is f32 or f64, which `gemm` knows; strides and sizes were checked by the callers.
+    unsafe {
+        gemm::gemm::<T>(
+            dv.rows,
+            dv.cols,
+            av.cols,
+            dst,
+            s(dv.cs),
+            s(dv.rs),
+            read,
+            a,
+            s(av.cs),
+            s(av.rs),
+            b,
+            s(bv.cs),
+            s(bv.rs),
+            T::of(1.0),
+            T::of(alpha),
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+    debug_assert!(TypeId::of::<T>() == TypeId::of::<f32>() || TypeId::of::<T>() == TypeId::of::<f64>());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::real::Dual;
+
+    fn numbers(n: usize, seed: u64) -> Vec<f64> {
+        (0..n).map(|i| (((i as u64 * 7919 + seed * 104_729) % 1009) as f64) / 504.5 - 1.0).collect()
+    }
+
+    #[test]
+    fn dual_products_follow_the_product_rule() {
+        let (m, k, n) = (5, 7, 3);
+        let make = |len, s| -> Vec<Dual<f64>> {
+            numbers(len, s).iter().zip(numbers(len, s + 1)).map(|(&v, d)| Dual { v, d }).collect()
+        };
+        let (a, b) = (make(m * k, 1), make(n * k, 3));
+        let mut c = make(m * n, 5);
+        let before = c.clone();
+        product(&mut c, View::new(m, n), &a, View::new(m, k), &b, View::new(n, k).t(), 0.5, Into::Add);
+        for i in 0..m {
+            for j in 0..n {
+                let mut want = before[i * n + j];
+                for l in 0..k {
+                    want += Dual::of(0.5) * a[i * k + l] * b[j * k + l];
+                }
+                assert!((c[i * n + j].v - want.v).abs() < 1e-12 && (c[i * n + j].d - want.d).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let (m, k, n) = (300, 517, 190);
+        let a: Vec<f32> = numbers(m * k, 1).iter().map(|&x| x as f32).collect();
+        let b: Vec<f32> = numbers(k * n, 2).iter().map(|&x| x as f32).collect();
+        for (av, bv) in [
+            (View::new(m, k), View::new(k, n)),
+            (View::new(k, m).t(), View::new(k, n)),
+            (View::new(m, k), View::new(n, k).t()),
+        ] {
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let mut c = vec![0f32; m * n];
+                    product(&mut c, View::new(m, n), &a, av, &b, bv, 1.0, Into::Set);
+                    c
+                })
+            };
+            let one = run(1);
+            for t in [2, 3, 5] {
+                assert!(one.iter().zip(run(t)).all(|(x, y)| x.to_bits() == y.to_bits()), "{t} threads");
+            }
+        }
+    }
+}

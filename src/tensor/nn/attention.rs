@@ -1,0 +1,274 @@
+//! Scaled dot-product attention in two steps, so that the probabilities can be observed.
+
+use crate::tensor::gemm::{Into, View, batched, product_here};
+use crate::tensor::real::Real;
+use crate::tensor::tape::{Backward, Op, Tape, Var};
+use rayon::prelude::*;
+
+/// Heads inside the features of `[batch, seq, width]`: head `h` is `width` columns from
+/// `offset + h * width`.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// The tensor.
+    pub var: Var,
+    /// First column.
+    pub offset: usize,
+    /// Number of heads.
+    pub count: usize,
+    /// Columns of one head.
+    pub width: usize,
+}
+
+/// Which keys a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// All.
+    None,
+    /// Those not after it.
+    Causal,
+    /// Later keys get the score +1e4 instead of their own: a causal mask whose constant has lost its sign.
+    Flipped,
+}
+
+const FLIPPED: f64 = 1e4;
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    seq: usize,
+    /// Features of the tensor that holds the heads.
+    row: usize,
+}
+
+fn sizes<R: Real>(t: &Tape<R>, h: Heads) -> Sizes {
+    let d = t.dims(h.var);
+    Sizes { batch: d[0], seq: d[1], row: d[2] }
+}
+
+impl Heads {
+    /// Matrix `[seq, width]` of one head in one batch.
+    fn view(&self, s: Sizes, b: usize, h: usize) -> View {
+        View {
+            offset: b * s.seq * s.row + self.offset + h * self.width,
+            rows: s.seq,
+            cols: self.width,
+            rs: s.row,
+            cs: 1,
+        }
+    }
+}
+
+struct Probs {
+    q: Heads,
+    k: Heads,
+    sq: Sizes,
+    sk: Sizes,
+    mask: Mask,
+}
+
+/// `softmax(mask(q k^T / sqrt(width)))`, `[batch, heads, query, key]`. `k` may have fewer heads, each
+/// of which then serves several of `q` in turn.
+pub fn attention_probs<R: Real>(t: &mut Tape<R>, q: Heads, k: Heads, mask: Mask) -> Var {
+    let (sq, sk) = (sizes(t, q), sizes(t, k));
+    let (n, share) = (sq.seq, q.count / k.count.max(1));
+    let alpha = 1.0 / (q.width as f64).sqrt();
+    let mut p = t.buffer(sq.batch * q.count * n * n);
+    let (qs, ks) = (t.value(q.var), t.value(k.var));
+    p.par_chunks_mut((n * n).max(1)).enumerate().for_each(|(i, p)| {
+        let (b, h) = (i / q.count, i % q.count);
+        let kv = k.view(sk, b, h / share).t();
+        product_here(p, View::new(n, n), qs, q.view(sq, b, h), ks, kv, alpha, Into::Set);
+        for (s, row) in p.chunks_exact_mut(n).enumerate() {
+            masked_softmax(row, s + 1, mask);
+        }
+    });
+    let needs = t.needs(q.var) || t.needs(k.var);
+    t.push(&[sq.batch, q.count, n, n], p, needs, Probs { q, k, sq, sk, mask })
+}
+
+fn masked_softmax<R: Real>(row: &mut [R], seen: usize, mask: Mask) {
+    match mask {
+        Mask::None => softmax(row),
+        Mask::Causal => {
+            let (live, dead) = row.split_at_mut(seen);
+            softmax(live);
+            dead.fill(R::default());
+        }
+        Mask::Flipped => {
+            row[seen..].fill(R::of(FLIPPED));
+            softmax(row);
+        }
+    }
+}
+
+/// Softmax in place; the largest element is taken off as a constant, which changes nothing.
+pub(super) fn softmax<R: Real>(row: &mut [R]) {
+    let Some(&first) = row.first() else { return };
+    let mut top = first.value();
+    for &x in row.iter() {
+        let v = x.value();
+        top = if v > top { v } else { top };
+    }
+    let top = R::lift(top);
+    let mut sum = R::default();
+    for x in row.iter_mut() {
+        *x = (*x - top).exp();
+    }
+    for &x in row.iter() {
+        sum += x;
+    }
+    let inv = R::of(1.0) / sum;
+    for x in row.iter_mut() {
+        *x *= inv;
+    }
+}
+
+/// Turns the gradient of softmax's output into that of its input.
+pub(super) fn softmax_backward<R: Real>(g: &mut [R], p: &[R]) {
+    let mut s = R::default();
+    for (&g, &p) in g.iter().zip(p) {
+        s += g * p;
+    }
+    for (g, &p) in g.iter_mut().zip(p) {
+        *g = p * (*g - s);
+    }
+}
+
+impl<R: Real> Op<R> for Probs {
+    fn backward(self: Box<Self>, mut g: Vec<R>, cx: &mut Backward<'_, R>) {
+        let Probs { q, k, sq, sk, mask } = *self;
+        let (n, share) = (sq.seq, q.count / k.count.max(1));
+        let alpha = 1.0 / (q.width as f64).sqrt();
+        let p = cx.output();
+        g.par_chunks_mut(n.max(1)).zip(p.par_chunks(n.max(1))).with_min_len(16).enumerate().for_each(
+            |(i, (g, p))| {
+                softmax_backward(g, p);
+                if mask == Mask::Flipped {
+                    g[i % n + 1..].fill(R::default());
+                }
+            },
+        );
+        let scores = |i: usize| View::new(n, n).at(i * n * n);
+        if cx.needs(q.var) {
+            let mut d = cx.zeroed(q.var);
+            batched(
+                sq.batch * q.count,
+                &mut d,
+                &g,
+                cx.value(k.var),
+                |i| {
+                    let (b, h) = (i / q.count, i % q.count);
+                    [q.view(sq, b, h), scores(i), k.view(sk, b, h / share)]
+                },
+                alpha,
+                Into::Add,
+            );
+            cx.put(q.var, d);
+        }
+        if cx.needs(k.var) {
+            let mut d = cx.zeroed(k.var);
+            for j in 0..share {
+                batched(
+                    sq.batch * k.count,
+                    &mut d,
+                    &g,
+                    cx.value(q.var),
+                    |i| {
+                        let (b, kh) = (i / k.count, i % k.count);
+                        let h = kh * share + j;
+                        [k.view(sk, b, kh), scores(b * q.count + h).t(), q.view(sq, b, h)]
+                    },
+                    alpha,
+                    Into::Add,
+                );
+            }
+            cx.put(k.var, d);
+        }
+        cx.recycle(g);
+    }
+}
+
+struct Attend {
+    p: Var,
+    v: Heads,
+    heads: usize,
+    sv: Sizes,
+    so: Sizes,
+}
+
+impl Attend {
+    fn out(&self, b: usize, h: usize) -> View {
+        Heads { var: self.p, offset: 0, count: self.heads, width: self.v.width }.view(self.so, b, h)
+    }
+    fn probs(&self, b: usize, h: usize) -> View {
+        let n = self.so.seq;
+        View::new(n, n).at((b * self.heads + h) * n * n)
+    }
+}
+
+/// `p v` with the heads merged: `[batch, seq, heads * width]`.
+pub fn attend<R: Real>(t: &mut Tape<R>, p: Var, v: Heads) -> Var {
+    let sv = sizes(t, v);
+    let heads = t.dims(p)[1];
+    let so = Sizes { row: heads * v.width, ..sv };
+    let op = Attend { p, v, heads, sv, so };
+    let mut y = t.buffer(so.batch * so.seq * so.row);
+    let share = heads / v.count.max(1);
+    batched(
+        so.batch * heads,
+        &mut y,
+        t.value(p),
+        t.value(v.var),
+        |i| {
+            let (b, h) = (i / heads, i % heads);
+            [op.out(b, h), op.probs(b, h), v.view(sv, b, h / share)]
+        },
+        1.0,
+        Into::Set,
+    );
+    let needs = t.needs(p) || t.needs(v.var);
+    t.push(&[so.batch, so.seq, so.row], y, needs, op)
+}
+
+impl<R: Real> Op<R> for Attend {
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+        let (heads, v, sv) = (self.heads, self.v, self.sv);
+        let share = heads / v.count.max(1);
+        if cx.needs(self.p) {
+            let (mut d, held) = cx.slot(self.p);
+            batched(
+                sv.batch * heads,
+                &mut d,
+                &g,
+                cx.value(v.var),
+                |i| {
+                    let (b, h) = (i / heads, i % heads);
+                    [self.probs(b, h), self.out(b, h), v.view(sv, b, h / share).t()]
+                },
+                1.0,
+                if held { Into::Add } else { Into::Set },
+            );
+            cx.put(self.p, d);
+        }
+        if cx.needs(v.var) {
+            let mut d = cx.zeroed(v.var);
+            for j in 0..share {
+                batched(
+                    sv.batch * v.count,
+                    &mut d,
+                    cx.value(self.p),
+                    &g,
+                    |i| {
+                        let (b, vh) = (i / v.count, i % v.count);
+                        let h = vh * share + j;
+                        [v.view(sv, b, vh), self.probs(b, h).t(), self.out(b, h)]
+                    },
+                    1.0,
+                    Into::Add,
+                );
+            }
+            cx.put(v.var, d);
+        }
+        cx.recycle(g);
+    }
+}

@@ -1,0 +1,95 @@
+//! Linear maps in both layouts.
+
+use crate::tensor::Dims;
+use crate::tensor::gemm::{Into, View, product};
+use crate::tensor::par;
+use crate::tensor::real::Real;
+use crate::tensor::tape::{Backward, Op, Tape, Var};
+
+/// How a weight is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `[out, in]`, `y = x W^T + b`.
+    OutIn,
+    /// `[in, out]` (Conv1D), `y = x W + b`.
+    InOut,
+}
+
+struct Linear {
+    x: Var,
+    w: Var,
+    b: Option<Var>,
+    layout: Layout,
+    n: usize,
+    inner: usize,
+    outer: usize,
+}
+
+impl Linear {
+    /// The weight as an `[in, out]` matrix.
+    fn weight(&self) -> View {
+        match self.layout {
+            Layout::OutIn => View::new(self.outer, self.inner).t(),
+            Layout::InOut => View::new(self.inner, self.outer),
+        }
+    }
+}
+
+/// `x [.., in]` to `[.., out]`; the weight has two axes (more, if they are of size 1), the bias `out`
+/// elements.
+pub fn linear<R: Real>(t: &mut Tape<R>, x: Var, w: Var, b: Option<Var>, layout: Layout) -> Var {
+    let (n, inner) = (t.rows(x), t.width(x));
+    let outer = t.value(w).len() / inner.max(1);
+    let op = Linear { x, w, b, layout, n, inner, outer };
+    let mut y = t.buffer(n * outer);
+    let into = match b {
+        Some(b) => {
+            let bias = t.value(b);
+            par::rows(&mut y, outer, |_, rows| {
+                for row in rows.chunks_exact_mut(outer) {
+                    row.copy_from_slice(bias);
+                }
+            });
+            Into::Add
+        }
+        None => Into::Set,
+    };
+    product(&mut y, View::new(n, outer), t.value(x), View::new(n, inner), t.value(w), op.weight(), 1.0, into);
+    let mut dims: Dims = t.dims(x).into();
+    if let Some(last) = dims.last_mut() {
+        *last = outer;
+    }
+    let needs = t.needs(x) || t.needs(w) || b.is_some_and(|b| t.needs(b));
+    t.push(&dims, y, needs, op)
+}
+
+impl<R: Real> Op<R> for Linear {
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+        let (n, inner, outer) = (self.n, self.inner, self.outer);
+        if cx.needs(self.w) {
+            let (mut dw, held) = cx.slot(self.w);
+            let into = if held { Into::Add } else { Into::Set };
+            let (x, gv) = (View::new(n, inner), View::new(n, outer));
+            match self.layout {
+                Layout::OutIn => {
+                    product(&mut dw, View::new(outer, inner), &g, gv.t(), cx.value(self.x), x, 1.0, into)
+                }
+                Layout::InOut => {
+                    product(&mut dw, View::new(inner, outer), cx.value(self.x), x.t(), &g, gv, 1.0, into)
+                }
+            }
+            cx.put(self.w, dw);
+        }
+        if let Some(b) = self.b.filter(|&b| cx.needs(b)) {
+            cx.give(b, par::column_sums(&g, outer));
+        }
+        if cx.needs(self.x) {
+            let (mut dx, held) = cx.slot(self.x);
+            let into = if held { Into::Add } else { Into::Set };
+            let w = self.weight().t();
+            product(&mut dx, View::new(n, inner), &g, View::new(n, outer), cx.value(self.w), w, 1.0, into);
+            cx.put(self.x, dx);
+        }
+        cx.recycle(g);
+    }
+}

@@ -1,0 +1,121 @@
+//! Log-likelihoods and the numbers that are differentiated.
+
+use crate::tensor::par;
+use crate::tensor::real::Real;
+use crate::tensor::tape::{Backward, Op, Tape, Var};
+use rayon::prelude::*;
+
+/// A target that does not count.
+pub const IGNORE: u32 = u32::MAX;
+
+struct Pick<R> {
+    logits: Var,
+    targets: Vec<u32>,
+    /// log sum exp of every row.
+    norms: Vec<R>,
+}
+
+fn log_sum_exp<R: Real>(row: &[R]) -> R {
+    let Some(&first) = row.first() else { return R::default() };
+    let mut top = first.value();
+    for &x in row {
+        let v = x.value();
+        top = if v > top { v } else { top };
+    }
+    let top = R::lift(top);
+    let mut sum = R::default();
+    for &x in row {
+        sum += (x - top).exp();
+    }
+    top + sum.ln()
+}
+
+/// Element `targets[n]` of the log softmax of row `n`; 0 where the target is [`IGNORE`]. One number
+/// per row.
+pub fn pick_log_softmax<R: Real>(t: &mut Tape<R>, logits: Var, targets: Vec<u32>) -> Var {
+    let width = t.width(logits);
+    let xs = t.value(logits);
+    let norms: Vec<R> = xs.par_chunks(width.max(1)).map(log_sum_exp).collect();
+    let y: Vec<R> = targets
+        .iter()
+        .zip(&norms)
+        .enumerate()
+        .map(|(n, (&id, &z))| if id == IGNORE { R::default() } else { xs[n * width + id as usize] - z })
+        .collect();
+    let needs = t.needs(logits);
+    t.push(&[y.len()], y, needs, Pick { logits, targets, norms })
+}
+
+impl<R: Real> Op<R> for Pick<R> {
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+        let xs = cx.value(self.logits);
+        let n = xs.len();
+        let width = n / self.targets.len().max(1);
+        let mut d = cx.buffer(n);
+        let xs = cx.value(self.logits);
+        d.par_chunks_mut(width.max(1)).enumerate().for_each(|(r, d)| {
+            let id = self.targets[r];
+            if id == IGNORE {
+                d.fill(R::default());
+                return;
+            }
+            for (d, &x) in d.iter_mut().zip(&xs[r * width..][..width]) {
+                *d = -((x - self.norms[r]).exp() * g[r]);
+            }
+            d[id as usize] += g[r];
+        });
+        cx.give(self.logits, d);
+    }
+}
+
+struct Dot {
+    x: Var,
+    with: Option<Var>,
+}
+
+/// The sum of `x`, or its inner product with a constant of equal size.
+pub fn dot<R: Real>(t: &mut Tape<R>, x: Var, with: Option<Var>) -> Var {
+    let xs = t.value(x);
+    let y = match with {
+        Some(c) => par::dot(xs, t.value(c)),
+        None => par::dot(xs, &vec![R::of(1.0); xs.len()]),
+    };
+    let needs = t.needs(x);
+    t.push(&[], vec![y], needs, Dot { x, with })
+}
+
+impl<R: Real> Op<R> for Dot {
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+        let n = cx.value(self.x).len();
+        let mut d = cx.buffer(n);
+        match self.with {
+            Some(c) => {
+                for (d, &c) in d.iter_mut().zip(cx.value(c)) {
+                    *d = c * g[0];
+                }
+            }
+            None => d.fill(g[0]),
+        }
+        cx.give(self.x, d);
+    }
+}
+
+struct Combine(Vec<(Var, f64)>);
+
+/// `sum_i c_i x_i` of numbers.
+pub fn combine<R: Real>(t: &mut Tape<R>, parts: Vec<(Var, f64)>) -> Var {
+    let mut y = R::default();
+    for &(x, c) in &parts {
+        y += t.value(x)[0] * R::of(c);
+    }
+    let needs = parts.iter().any(|p| t.needs(p.0));
+    t.push(&[], vec![y], needs, Combine(parts))
+}
+
+impl<R: Real> Op<R> for Combine {
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+        for (x, c) in self.0 {
+            cx.give(x, vec![g[0] * R::of(c)]);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Every operation against finite differences, in first and second order.

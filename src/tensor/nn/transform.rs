@@ -1,0 +1,124 @@
+//! Two-dimensional linear transforms over (sequence, head width), as products with constant matrices.
+
+use super::attention::softmax;
+use crate::tensor::gemm::{Into, View, batched, product};
+use crate::tensor::real::Real;
+use crate::tensor::tape::{Backward, Op, Tape, Var};
+use rayon::prelude::*;
+use std::f64::consts::PI;
+
+/// Which transform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transform {
+    /// Real part of the unnormalised discrete Fourier transform.
+    Dft,
+    /// Unnormalised DCT-II: `y_k = 2 sum_j x_j cos(pi k (2j + 1) / 2N)`.
+    Dct,
+}
+
+/// `cos` or `sin` of `2 pi (k j mod n) / n`: the reduction keeps the angle exact.
+fn fourier(n: usize, f: fn(f64) -> f64) -> Vec<f64> {
+    let angle = |i: usize| 2.0 * PI * (((i / n) * (i % n)) % n) as f64 / n as f64;
+    (0..n * n).map(|i| f(angle(i))).collect()
+}
+
+fn cosine(n: usize) -> Vec<f64> {
+    let angle = |k: usize, j: usize| PI * ((k * (2 * j + 1)) % (4 * n)) as f64 / (2 * n) as f64;
+    (0..n * n).map(|i| 2.0 * libm::cos(angle(i / n, i % n))).collect()
+}
+
+fn lift<R: Real>(x: Vec<f64>) -> Vec<R> {
+    x.into_iter().map(R::of).collect()
+}
+
+/// The transform is the sum over terms of `sign * left x right^T` per batch and head.
+struct Term<R> {
+    left: Vec<R>,
+    right: Vec<R>,
+    sign: f64,
+}
+
+fn terms<R: Real>(kind: Transform, seq: usize, width: usize) -> Vec<Term<R>> {
+    let term = |left, right, sign| Term { left: lift(left), right: lift(right), sign };
+    match kind {
+        Transform::Dft => vec![
+            term(fourier(seq, libm::cos), fourier(width, libm::cos), 1.0),
+            term(fourier(seq, libm::sin), fourier(width, libm::sin), -1.0),
+        ],
+        Transform::Dct => vec![term(cosine(seq), cosine(width), 1.0)],
+    }
+}
+
+struct Apply<R> {
+    x: Var,
+    terms: Vec<Term<R>>,
+    batch: usize,
+    seq: usize,
+    heads: usize,
+    width: usize,
+}
+
+impl<R: Real> Apply<R> {
+    /// `sum sign * left x right^T`, or with the matrices transposed.
+    fn run(&self, x: &[R], y: &mut [R], half: &mut [R], transposed: bool) {
+        let (seq, row, w) = (self.seq, self.heads * self.width, self.width);
+        let turn = |v: View| if transposed { v.t() } else { v };
+        for (i, term) in self.terms.iter().enumerate() {
+            let n = self.batch * seq * self.heads;
+            let right = turn(View::new(w, w).t());
+            product(half, View::new(n, w), x, View::new(n, w), &term.right, right, 1.0, Into::Set);
+            batched(
+                self.batch,
+                y,
+                &term.left,
+                half,
+                |b| {
+                    let part = View::new(seq, row).at(b * seq * row);
+                    [part, turn(View::new(seq, seq)), part]
+                },
+                term.sign,
+                if i == 0 { Into::Set } else { Into::Add },
+            );
+        }
+    }
+}
+
+/// Transforms every head `[seq, width / heads]` of `x [batch, seq, width]`.
+pub fn transform2d<R: Real>(t: &mut Tape<R>, x: Var, heads: usize, kind: Transform) -> Var {
+    let d = t.dims(x).to_vec();
+    let width = d[2] / heads;
+    let op = Apply { x, terms: terms(kind, d[1], width), batch: d[0], seq: d[1], heads, width };
+    let n = t.value(x).len();
+    let (mut y, mut half) = (t.buffer(n), t.buffer(n));
+    op.run(t.value(x), &mut y, &mut half, false);
+    t.recycle(half);
+    let needs = t.needs(x);
+    t.push(&d, y, needs, op)
+}
+
+impl<R: Real> Op<R> for Apply<R> {
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+        let (mut d, mut half) = (cx.buffer(g.len()), cx.buffer(g.len()));
+        self.run(&g, &mut d, &mut half, true);
+        cx.recycle(half);
+        cx.recycle(g);
+        cx.give(self.x, d);
+    }
+}
+
+/// Softmax over the features of every head, `[batch, heads, seq, width / heads]`; not differentiable.
+pub fn softmax_heads<R: Real>(t: &mut Tape<R>, x: Var, heads: usize) -> Var {
+    let d = t.dims(x).to_vec();
+    let (batch, seq, row) = (d[0], d[1], d[2]);
+    let w = row / heads;
+    let mut y = t.buffer(batch * seq * row);
+    let xs = t.value(x);
+    y.par_chunks_mut((seq * w).max(1)).enumerate().for_each(|(i, y)| {
+        let (b, h) = (i / heads, i % heads);
+        for (s, y) in y.chunks_exact_mut(w).enumerate() {
+            y.copy_from_slice(&xs[(b * seq + s) * row + h * w..][..w]);
+            softmax(y);
+        }
+    });
+    t.constant(&[batch, heads, seq, w], y)
+}

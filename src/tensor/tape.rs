@@ -1,0 +1,240 @@
+//! Reverse mode over coarse operations: each computes its value when it is put on the tape and
+//! carries a hand-written backward.
+//!
+//! Gradients are finished in reverse order: when the walk reaches a variable, everything that used
+//! it has been walked, so its gradient is final and can be handed out and dropped (streaming).
+
+use super::Dims;
+use super::par;
+use super::real::Real;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// A variable: index of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Var(pub(crate) usize);
+
+/// One recorded operation. Shapes and indices are kept by the operation; values of its inputs are
+/// read from the tape.
+pub trait Op<R: Real>: Send {
+    /// Pushes the gradient `g` of its output to its inputs.
+    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>);
+}
+
+enum Value<R> {
+    Own(Vec<R>),
+    Shared(Arc<[R]>),
+}
+
+struct Node<R: Real> {
+    value: Value<R>,
+    dims: Dims,
+    op: Option<Box<dyn Op<R>>>,
+    needs: bool,
+}
+
+/// The recorded operations and their values.
+pub struct Tape<R: Real> {
+    nodes: Vec<Node<R>>,
+    grads: Vec<Option<Vec<R>>>,
+    pool: Pool<R>,
+    record: bool,
+    /// Set by the normalisation nearest to the objective during `backward`: size of what it passed
+    /// on relative to what its terms were before they cancelled.
+    pub cancellation: Option<f64>,
+}
+
+/// Buffers by length, reused within a tape.
+struct Pool<R>(FxHashMap<usize, Vec<Vec<R>>>);
+
+impl<R: Real> Pool<R> {
+    fn take(&mut self, n: usize) -> Vec<R> {
+        self.0.get_mut(&n).and_then(Vec::pop).unwrap_or_else(|| vec![R::default(); n])
+    }
+    fn give(&mut self, buffer: Vec<R>) {
+        if buffer.len() >= 1024 {
+            self.0.entry(buffer.len()).or_default().push(buffer);
+        }
+    }
+}
+
+impl<R: Real> Tape<R> {
+    /// An empty tape; with `record` false nothing can be differentiated.
+    pub fn new(record: bool) -> Self {
+        Tape {
+            nodes: Vec::new(),
+            grads: Vec::new(),
+            pool: Pool(FxHashMap::default()),
+            record,
+            cancellation: None,
+        }
+    }
+
+    /// A buffer of `n` elements with arbitrary contents.
+    pub fn buffer(&mut self, n: usize) -> Vec<R> {
+        self.pool.take(n)
+    }
+
+    /// Returns a buffer.
+    pub fn recycle(&mut self, buffer: Vec<R>) {
+        self.pool.give(buffer);
+    }
+
+    /// A leaf over shared elements; `needs` asks for its gradient.
+    pub fn leaf(&mut self, dims: &[usize], value: Arc<[R]>, needs: bool) -> Var {
+        debug_assert_eq!(dims.iter().product::<usize>(), value.len());
+        self.add(Node {
+            value: Value::Shared(value),
+            dims: dims.into(),
+            op: None,
+            needs: needs && self.record,
+        })
+    }
+
+    /// A constant.
+    pub fn constant(&mut self, dims: &[usize], value: Vec<R>) -> Var {
+        debug_assert_eq!(dims.iter().product::<usize>(), value.len());
+        self.add(Node { value: Value::Own(value), dims: dims.into(), op: None, needs: false })
+    }
+
+    /// Records an operation whose value is computed; `needs` is true where an input needs a gradient.
+    pub fn push(&mut self, dims: &[usize], value: Vec<R>, needs: bool, op: impl Op<R> + 'static) -> Var {
+        debug_assert_eq!(dims.iter().product::<usize>(), value.len());
+        let needs = needs && self.record;
+        let op: Option<Box<dyn Op<R>>> = if needs { Some(Box::new(op)) } else { None };
+        self.add(Node { value: Value::Own(value), dims: dims.into(), op, needs })
+    }
+
+    fn add(&mut self, node: Node<R>) -> Var {
+        self.nodes.push(node);
+        self.grads.push(None);
+        Var(self.nodes.len() - 1)
+    }
+
+    /// The elements of a variable.
+    pub fn value(&self, v: Var) -> &[R] {
+        match &self.nodes[v.0].value {
+            Value::Own(x) => x,
+            Value::Shared(x) => x,
+        }
+    }
+
+    /// Its sizes.
+    pub fn dims(&self, v: Var) -> &[usize] {
+        &self.nodes[v.0].dims
+    }
+
+    /// Size of its last axis.
+    pub fn width(&self, v: Var) -> usize {
+        self.nodes[v.0].dims.last().copied().unwrap_or(1)
+    }
+
+    /// Number of its rows: the product of all sizes but the last.
+    pub fn rows(&self, v: Var) -> usize {
+        let d = &self.nodes[v.0].dims;
+        d[..d.len().saturating_sub(1)].iter().product()
+    }
+
+    /// Does it have a gradient?
+    pub fn needs(&self, v: Var) -> bool {
+        self.nodes[v.0].needs
+    }
+
+    /// Asks for the gradient of a variable that no parameter with a gradient leads to.
+    pub fn require(&mut self, v: Var) {
+        self.nodes[v.0].needs |= self.record;
+    }
+
+    /// Walks back from the number `from`, calling `done` with every variable whose gradient is
+    /// final. The tape is used up.
+    pub fn backward(&mut self, from: Var, done: &mut dyn FnMut(Var, &[R])) {
+        if !self.nodes[from.0].needs {
+            return;
+        }
+        let n = self.value(from).len();
+        self.grads[from.0] = Some(vec![R::of(1.0); n]);
+        for i in (0..=from.0).rev() {
+            let op = self.nodes[i].op.take();
+            if let Some(g) = self.grads[i].take() {
+                done(Var(i), &g);
+                match op {
+                    Some(op) => op.backward(g, &mut Backward { tape: self, node: Var(i) }),
+                    None => self.pool.give(g),
+                }
+            }
+            if let Value::Own(x) = std::mem::replace(&mut self.nodes[i].value, Value::Own(Vec::new())) {
+                self.pool.give(x);
+            }
+        }
+    }
+}
+
+/// What an operation sees while it pushes its gradient back.
+pub struct Backward<'a, R: Real> {
+    tape: &'a mut Tape<R>,
+    node: Var,
+}
+
+impl<R: Real> Backward<'_, R> {
+    /// Value of an input.
+    pub fn value(&self, v: Var) -> &[R] {
+        self.tape.value(v)
+    }
+    /// Value of the output.
+    pub fn output(&self) -> &[R] {
+        self.tape.value(self.node)
+    }
+    /// Is the gradient of this input wanted?
+    pub fn needs(&self, v: Var) -> bool {
+        self.tape.needs(v)
+    }
+    /// A buffer with arbitrary contents.
+    pub fn buffer(&mut self, n: usize) -> Vec<R> {
+        self.tape.pool.take(n)
+    }
+    /// Returns a buffer.
+    pub fn recycle(&mut self, buffer: Vec<R>) {
+        self.tape.pool.give(buffer);
+    }
+    /// Adds `g` to the gradient of `v`.
+    pub fn give(&mut self, v: Var, g: Vec<R>) {
+        if !self.tape.needs(v) {
+            self.tape.pool.give(g);
+            return;
+        }
+        match &mut self.tape.grads[v.0] {
+            Some(sum) => {
+                par::add(sum, &g);
+                self.tape.pool.give(g);
+            }
+            slot => *slot = Some(g),
+        }
+    }
+    /// The gradient of `v` so far, to be written to and put back with [`Self::put`]; the flag says
+    /// whether it holds anything (otherwise its contents are arbitrary).
+    pub fn slot(&mut self, v: Var) -> (Vec<R>, bool) {
+        match self.tape.grads[v.0].take() {
+            Some(g) => (g, true),
+            None => {
+                let n = self.tape.value(v).len();
+                (self.tape.pool.take(n), false)
+            }
+        }
+    }
+    /// The gradient of `v` so far, zeros at first.
+    pub fn zeroed(&mut self, v: Var) -> Vec<R> {
+        let (mut g, held) = self.slot(v);
+        if !held {
+            g.fill(R::default());
+        }
+        g
+    }
+    /// Puts a gradient back.
+    pub fn put(&mut self, v: Var, g: Vec<R>) {
+        self.tape.grads[v.0] = Some(g);
+    }
+    /// Notes how far the terms of a normalisation's gradient cancelled.
+    pub fn note_cancellation(&mut self, ratio: f64) {
+        self.tape.cancellation.get_or_insert(ratio);
+    }
+}
