@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod devices;
 pub mod error;
 pub mod output;
 
@@ -50,6 +51,7 @@ pub struct Global {
 enum Command {
     Bench(bench::BenchArgs),
     Check(check::CheckArgs),
+    Devices(devices::DevicesArgs),
 }
 
 /// Parses the arguments, runs the command, reports errors.
@@ -78,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
         Command::Bench(args) => bench::run(args, &cli.global),
         Command::Check(args) => check::run(&args, &cli.global),
+        Command::Devices(args) => devices::run(&args, &cli.global),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Engines evaluate bound graphs. `reference` is the definition (f64, obvious); the others are
 //! tested against it through the one suite in `tests/engines.rs`.
 
+pub mod cuda;
 mod reference;
 
 pub use reference::{NonFinite, Reference, explain_nonfinite, leaves_under};
