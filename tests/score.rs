@@ -284,3 +284,34 @@ fn a_tensor_of_other_sizes_is_refused() {
     let fault = Scorer::new(&mut engine).score(&prepared, &mut Wrong(Fake::new(1))).unwrap_err();
     assert!(fault.message.contains("[2]") && fault.message.contains("[6, 8]"), "{}", fault.message);
 }
+
+#[test]
+fn a_selection_that_is_known_beforehand_runs_one_side() {
+    let mut b = Build::default();
+    let v = b.field(0, Kind::Head, Field::Value);
+    let m = b.op("mean", &[v]);
+    let heads = b.fold("sum", sites(Kind::Head), m);
+    let g = b.field(0, Kind::Linear, Field::Grad);
+    let m = b.op("mean", &[g]);
+    let gradients = b.fold("mean", sites(Kind::Linear), m);
+    let none = Collection::Sites {
+        kind: Kind::Head,
+        filter: Filter { roles: vec!["gate"], layers: Vec::new() },
+        block: None,
+    };
+    let nothing = b.fold("mean", none, v);
+    let one = b.dag.add(Node::Number(1f64.to_bits()));
+    let zero = b.op("sub", &[one, one]);
+    for (condition, yes, no) in [(one, heads, gradients), (zero, gradients, heads), (one, heads, nothing)] {
+        let root = b.op("where", &[condition, yes, no]);
+        b.program("selected", root, CaptureSpec::default());
+    }
+    let root = b.op("where", &[zero, heads, nothing]);
+    b.program("empty", root, CaptureSpec::default());
+    let mut source = Fake::new(3);
+    let scores = score(&b, &mut source);
+    assert!(source.asked.iter().all(|a| a.1.iter().all(|w| w.1 == Field::Value)), "{:?}", source.asked);
+    assert_eq!(scores.scores[0].value, scores.scores[1].value);
+    assert_eq!(scores.scores[0].value, scores.scores[2].value);
+    assert!(scores.scores[3].value.as_ref().is_err_and(|d| d.reason.contains("no sites")));
+}

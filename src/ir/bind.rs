@@ -7,7 +7,7 @@ use super::prepare::{Facts, Level, Prepared, field_level, relevant, resolved, ru
 use super::{
     Bound, BoundId, BoundNode, Collection, Dag, Degenerate, Filter, Leaf, LeafId, Node, NodeId, Program,
 };
-use crate::ops::{self, Shape};
+use crate::ops::{self, Eval, OpId, OpRow, Shape};
 use crate::site::{
     Batches, CaptureSpec, FIELDS, Field, KINDS, Kind, Objective, Outline, Pass, Site, SiteId, SiteNumber,
 };
@@ -233,6 +233,9 @@ impl<'a> Binder<'a> {
             Node::SiteNumber { binder, number } => self.site_number(site_of(env, *binder), *number),
             Node::Field { binder, field, .. } => self.field(site_of(env, *binder), *field, specs),
             Node::Op { op, attrs, args } => {
+                if let Some(chosen) = self.selected(*op, args, values) {
+                    return chosen;
+                }
                 let mut ids = SmallVec::<[BoundId; 3]>::new();
                 for &a in args {
                     ids.push(values[a].1? as usize);
@@ -240,7 +243,8 @@ impl<'a> Binder<'a> {
                 let shapes: SmallVec<[Shape; 3]> =
                     ids.iter().map(|&i| self.out.graph.shapes[i].clone()).collect();
                 let row = ops::row(*op);
-                if let Some(x) = row.from_shapes.and_then(|f| f(&shapes, attrs)) {
+                let known = row.from_shapes.and_then(|f| f(&shapes, attrs));
+                if let Some(x) = known.or_else(|| self.of_numbers(n, row, &ids)) {
                     return Ok(self.number(x));
                 }
                 let shape = match (row.shape)(&shapes, attrs) {
@@ -256,6 +260,40 @@ impl<'a> Binder<'a> {
             }
             Node::Fold { .. } => self.fold(n, env, specs, depth),
         }
+    }
+
+    /// The value of a node that is a number.
+    fn known(&self, id: u32) -> Option<f64> {
+        match self.out.graph.nodes.get(id as usize)? {
+            BoundNode::Number(bits) => Some(f64::from_bits(*bits)),
+            _ => None,
+        }
+    }
+
+    /// The operand that a selection takes, where its condition is known: what is not taken is not
+    /// run, and need not even exist on this architecture.
+    fn selected(&self, op: OpId, args: &[NodeId], values: &[(u32, Res)]) -> Option<Res> {
+        let (true, &[condition, yes, no]) = (ops::row(op).selects, args) else { return None };
+        if self.prepared.facts[condition].level != Level::Free {
+            return None;
+        }
+        let first = self.known(values[condition].1.ok()?)? != 0.0;
+        let (taken, left) = if first { (yes, no) } else { (no, yes) };
+        let shape = |n: NodeId| values[n].1.map(|id| &self.out.graph.shapes[id as usize]);
+        match (shape(taken), shape(left)) {
+            (Ok(t), Ok(l)) if !l.dims.is_empty() && l != t => None,
+            _ => Some(values[taken].1),
+        }
+    }
+
+    /// The finite value of an elementwise operator of numbers that no run decides.
+    fn of_numbers(&self, n: NodeId, row: &OpRow, ids: &[BoundId]) -> Option<f64> {
+        let Eval::Scalar(f) = row.eval else { return None };
+        if self.prepared.facts[n].level != Level::Free {
+            return None;
+        }
+        let numbers: Option<SmallVec<[f64; 3]>> = ids.iter().map(|&i| self.known(i as u32)).collect();
+        Some(f(&numbers?)).filter(|x| x.is_finite())
     }
 
     fn annotate(&mut self, id: u32, n: NodeId, env: &[SiteId], specs: &Specs) {

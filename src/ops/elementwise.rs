@@ -316,6 +316,7 @@ pub(super) const ROWS: &[OpRow] = &[
         name: "where",
         values: &["c", "x", "y"],
         range: r::select,
+        selects: true,
         doc: "x where the condition c is not 0, else y; what is not selected may be non-finite.",
         examples: &[("where([1, 0], [2, 3], 9)", "[2, 9]"), ("where(0 > 0, log(0), 1)", "1")],
         ..row(exec3::<Where>("a == (T)0 ? c : b"))

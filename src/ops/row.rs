@@ -187,6 +187,9 @@ pub struct OpRow {
     pub exec: Exec,
     /// Range of the result.
     pub range: fn(&[Range], &Attrs) -> Range,
+    /// The first operand chooses one of the other two (0: the third). Where it is known before anything
+    /// runs, the other one is not asked for.
+    pub selects: bool,
     /// Why the result can be non-finite although the operands are finite; `{n}` stands for how many
     /// elements were reduced (`one element`).
     pub domain: Option<&'static str>,
@@ -237,6 +240,7 @@ pub(super) const ROW: OpRow = OpRow {
     eval: Eval::Whole(first),
     exec: Exec::Whole,
     range: anything,
+    selects: false,
     domain: None,
     commutes: false,
     rewrites: &[],
