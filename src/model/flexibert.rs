@@ -137,6 +137,20 @@ pub(super) fn embed<R: Real>(c: &FlexiBert, net: &mut Net<'_, R>, b: &Batch) -> 
     if c.embedding == c.hidden { x } else { net.linear(x, "embeddings_project") }
 }
 
+/// Logits over the vocabulary for masked language modelling: rows `h` of the last hidden state, brought
+/// back to the embedding width by the transpose of the embedding projection where the widths differ,
+/// times the word table. Tied, without bias.
+pub(super) fn word_logits<R: Real>(c: &FlexiBert, net: &mut Net<'_, R>, h: Var) -> Var {
+    let e = if c.embedding == c.hidden {
+        h
+    } else {
+        let back = net.param("embeddings_project.weight");
+        nn::linear(&mut net.tape, h, back, None, Layout::InOut)
+    };
+    let table = net.param(WORD);
+    nn::linear(&mut net.tape, e, table, None, Layout::OutIn)
+}
+
 /// Block `i`.
 pub(super) fn block<R: Real>(c: &FlexiBert, net: &mut Net<'_, R>, i: usize, x: Var) -> Var {
     let layer = &c.layers[i];

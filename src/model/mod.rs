@@ -13,6 +13,7 @@ mod forward;
 mod full;
 mod gpt2;
 mod gpt2flex;
+mod language;
 mod net;
 mod observe;
 mod params;
@@ -23,12 +24,23 @@ pub use batch::Batch;
 pub use config::{Config, Flavor, FlexiBert, FlexiLayer, Gpt2, Gpt2Flex, Operation};
 pub use error::ModelError;
 pub use full::objective_key;
+pub use language::{LanguageModel, TakeGradient, describe};
 pub use plan::{Init, ParamId, ParamSpec, Part, Plan};
 
 use crate::site::Outline;
 use crate::tensor::Tensor;
 use crate::tensor::real::Base;
 use params::Params;
+
+/// What is known of an architecture without running it.
+fn outline(config: &Config, plan: &Plan) -> Outline {
+    plan.outline(&[
+        ("depth", config.depth() as f64),
+        ("width", config.width() as f64),
+        ("vocab", config.vocab() as f64),
+        ("causal", f64::from(u8::from(config.causal()))),
+    ])
+}
 
 /// An architecture with parameters and data, in precision `T` (`f32` or `f64`).
 pub struct Model<T: Base> {
@@ -60,12 +72,7 @@ impl<T: Base> Model<T> {
         }
         let plan = forward::declare(&config, batch, seq);
         plan.check_memory(size_of::<T>())?;
-        let outline = plan.outline(&[
-            ("depth", config.depth() as f64),
-            ("width", config.width() as f64),
-            ("vocab", config.vocab() as f64),
-            ("causal", f64::from(u8::from(config.causal()))),
-        ]);
+        let outline = outline(&config, &plan);
         let params = Params::new(&plan, seed);
         Ok(Model { config, plan, outline, params, batches, seed })
     }
