@@ -10,6 +10,7 @@ pub mod check;
 pub mod devices;
 pub mod error;
 pub mod output;
+pub mod train;
 
 use clap::{Args, Parser, Subcommand};
 use error::CliError;
@@ -52,6 +53,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Check(check::CheckArgs),
     Devices(devices::DevicesArgs),
+    Train(train::TrainArgs),
 }
 
 /// Parses the arguments, runs the command, reports errors.
@@ -81,6 +83,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Bench(args) => bench::run(args, &cli.global),
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Devices(args) => devices::run(&args, &cli.global),
+        Command::Train(args) => train::run(args, &cli.global),
     }
 }
 

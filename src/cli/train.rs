@@ -4,7 +4,9 @@ use super::Global;
 use super::error::CliError;
 use super::output::{Progress, json, print};
 use crate::data::Text;
-use crate::train::{Dataset, Event, Settings, Summary, TrainError, Trainer, checkpoint, curve, text_vocab, train};
+use crate::train::{
+    Dataset, Event, Settings, Summary, TrainError, Trainer, checkpoint, curve, text_vocab, train,
+};
 use clap::Args;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -130,12 +132,20 @@ pub fn run(args: TrainArgs, global: &Global) -> Result<ExitCode, CliError> {
         print(&told(&trainer, &summary, &args.output))?;
     }
     if summary.interrupted {
-        return Err(CliError::interrupted(format!("stopped after step {}; go on with --resume", summary.steps)));
+        return Err(CliError::interrupted(format!(
+            "stopped after step {}; go on with --resume",
+            summary.steps
+        )));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_with_progress(t: &mut Trainer, data: &Dataset, dir: &Path, global: &Global) -> Result<Summary, CliError> {
+fn run_with_progress(
+    t: &mut Trainer,
+    data: &Dataset,
+    dir: &Path,
+    global: &Global,
+) -> Result<Summary, CliError> {
     let mut progress = Progress::new(global, "train", t.settings.schedule.steps as u64);
     progress.note(&format!("{} parameters, {} tokens of {}", t.size(), data.len(), data.name()));
     for _ in 0..t.step {
@@ -143,7 +153,9 @@ fn run_with_progress(t: &mut Trainer, data: &Dataset, dir: &Path, global: &Globa
     }
     let summary = train(t, data, dir, &AtomicBool::new(false), &mut |event| match event {
         Event::Step(s) => progress.step(&format!("loss {:.3}", s.loss)),
-        Event::Evaluated { step, loss } => progress.note(&format!("step {step:>6}  evaluation loss {loss:.4}")),
+        Event::Evaluated { step, loss } => {
+            progress.note(&format!("step {step:>6}  evaluation loss {loss:.4}"))
+        }
     })?;
     Ok(summary)
 }

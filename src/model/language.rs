@@ -142,8 +142,10 @@ mod tests {
     fn flexibert(hidden: usize) -> Config {
         let layer = json!({"operation_type": "SA", "operation_parameter": "SDP", "num_operation_heads": 2,
             "feed_forward_dimension": 8, "num_feed_forward": 1});
-        Config::from_json(&json!({"family": "flexibert", "vocab_size": 11, "embedding_size": 6, "hidden_size": hidden,
-            "max_position_embeddings": 8, "layer_norm_eps": 1e-3, "nas_config": {"encoder_layers": [layer]}}))
+        Config::from_json(
+            &json!({"family": "flexibert", "vocab_size": 11, "embedding_size": 6, "hidden_size": hidden,
+            "max_position_embeddings": 8, "layer_norm_eps": 1e-3, "nas_config": {"encoder_layers": [layer]}}),
+        )
         .unwrap()
     }
 
@@ -163,7 +165,8 @@ mod tests {
             m.loss(&params, data(), [2, 4], Some(&mut |id, g: &[f32]| grads[id] = g.to_vec()));
             let squares: f64 = grads.iter().flatten().map(|&g| f64::from(g) * f64::from(g)).sum();
             let moved = |h: f32| -> f64 {
-                let step = |(p, g): (&Arc<[f32]>, &Vec<f32>)| p.iter().zip(g).map(|(p, g)| p + h * g).collect();
+                let step =
+                    |(p, g): (&Arc<[f32]>, &Vec<f32>)| p.iter().zip(g).map(|(p, g)| p + h * g).collect();
                 let params: Vec<Arc<[f32]>> = params.iter().zip(&grads).map(step).collect();
                 m.loss(&params, data(), [2, 4], None)
             };

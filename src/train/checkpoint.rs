@@ -22,14 +22,19 @@ const VALID: &str = "curve/valid";
 fn identity(t: &Trainer, data: &Dataset) -> Result<[(&'static str, String, &'static str); 3], TrainError> {
     let json = |e: serde_json::Error| TrainError::new(e.to_string());
     Ok([
-        ("settings", serde_json::to_string(&t.settings).map_err(json)?, "settings (steps, batch, seq, lr, seed)"),
+        (
+            "settings",
+            serde_json::to_string(&t.settings).map_err(json)?,
+            "settings (steps, batch, seq, lr, seed)",
+        ),
         ("config", serde_json::to_string(&t.config).map_err(json)?, "model config"),
         ("data", format!("{:016x}", data.checksum()), "text"),
     ])
 }
 
 fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &[(&str, String)]) -> Result<(), TrainError> {
-    let entry = |(key, t): &(String, Tensor)| Entry { key: key.clone(), dtype: t.dtype(), dims: t.dims().to_vec() };
+    let entry =
+        |(key, t): &(String, Tensor)| Entry { key: key.clone(), dtype: t.dtype(), dims: t.dims().to_vec() };
     let entries: Vec<Entry> = tensors.iter().map(entry).collect();
     let save = || {
         let mut out = TensorWriter::create(path, &entries, metadata)?;
@@ -74,8 +79,11 @@ pub fn resume(t: &mut Trainer, data: &Dataset, dir: &Path) -> Result<(), TrainEr
     for (key, value, what) in identity(t, data)? {
         if file.metadata(key) != Some(value.as_str()) {
             let was = file.metadata(key).unwrap_or("nothing");
-            return Err(TrainError::new(format!("{} has another {what}: {was}, now {value}", path.display()))
-                .help("resume with what the training was started with, or train into another folder"));
+            return Err(TrainError::new(format!(
+                "{} has another {what}: {was}, now {value}",
+                path.display()
+            ))
+            .help("resume with what the training was started with, or train into another folder"));
         }
     }
     let step = file.metadata("step").and_then(|s| s.parse().ok());

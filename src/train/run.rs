@@ -94,8 +94,11 @@ pub fn train(
 fn evaluate(t: &mut Trainer, data: &Dataset, tell: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
     let loss = t.evaluate(data);
     if !loss.is_finite() {
-        return Err(TrainError::new(format!("training diverged: the evaluation loss after step {} is {loss}", t.step))
-            .help("train with a lower --lr; the last good checkpoint is kept"));
+        return Err(TrainError::new(format!(
+            "training diverged: the evaluation loss after step {} is {loss}",
+            t.step
+        ))
+        .help("train with a lower --lr; the last good checkpoint is kept"));
     }
     t.valid.push((t.step, loss));
     tell(Event::Evaluated { step: t.step, loss });
@@ -113,7 +116,8 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>, TrainError> {
 }
 
 fn prepare(t: &Trainer, dir: &Path) -> Result<(), TrainError> {
-    std::fs::create_dir_all(dir).map_err(|e| TrainError::new(format!("cannot create {}: {e}", dir.display())))?;
+    std::fs::create_dir_all(dir)
+        .map_err(|e| TrainError::new(format!("cannot create {}: {e}", dir.display())))?;
     // What a killed process left half-written.
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -145,7 +149,8 @@ fn summarise(t: &Trainer, data: &Dataset, tokens_per_second: f64) -> Summary {
 
 fn finish(t: &Trainer, dir: &Path, summary: &Summary) -> Result<(), TrainError> {
     let mut csv = "step,loss,valid_loss\n".to_owned();
-    let valid = |step: usize| t.valid.iter().find(|v| v.0 == step).map(|v| v.1.to_string()).unwrap_or_default();
+    let valid =
+        |step: usize| t.valid.iter().find(|v| v.0 == step).map(|v| v.1.to_string()).unwrap_or_default();
     for (i, loss) in t.losses.iter().enumerate() {
         let _ = writeln!(csv, "{},{loss},{}", i + 1, valid(i + 1));
     }

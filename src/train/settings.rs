@@ -1,7 +1,7 @@
 //! How a model is trained.
 
-use super::adamw::{AdamW, Schedule};
 use super::TrainError;
+use super::adamw::{AdamW, Schedule};
 use serde::{Deserialize, Serialize};
 
 /// Settings of a training; two trainings with equal settings, config and data are equal bit for bit.

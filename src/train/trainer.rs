@@ -79,7 +79,10 @@ impl Trainer {
     pub fn new(config: &Value, settings: Settings) -> Result<Self, TrainError> {
         let parsed = Config::from_json(config)?;
         if let Some(id) = mask_id(&parsed, config).filter(|&id| id as usize >= parsed.vocab()) {
-            return Err(TrainError::new(format!("`mask_token_id` {id} is not in the vocabulary of {}", parsed.vocab())));
+            return Err(TrainError::new(format!(
+                "`mask_token_id` {id} is not in the vocabulary of {}",
+                parsed.vocab()
+            )));
         }
         let model = LanguageModel::new(parsed, settings.batch, settings.seq)?;
         let params = model.init(settings.seed);

@@ -1,0 +1,159 @@
+//! Trainings: they learn, resume bit for bit, stop where the loss is not finite, and refuse bad input.
+
+use lpzero::train::{Dataset, Event, Settings, Trainer, checkpoint, text_vocab, train};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn gpt2() -> Value {
+    json!({"family": "gpt2", "vocab_size": 64, "n_positions": 32, "n_embd": 16, "n_layer": 1, "n_head": 2})
+}
+
+fn flex() -> Value {
+    json!({"family": "gpt2-flex", "n_token": 64, "tgt_len": 32, "n_layer": 2, "n_head": [2, 4], "d_model": 16,
+        "d_embed": 16, "d_inner": [32, 24], "cutoffs": [20], "div_val": 2, "tie_projs": [false, true]})
+}
+
+fn flexibert() -> Value {
+    let layer = |kind: &str, parameter: Value| {
+        json!({"operation_type": kind, "operation_parameter": parameter, "num_operation_heads": 2,
+            "feed_forward_dimension": 24, "num_feed_forward": 2})
+    };
+    json!({"family": "flexibert", "vocab_size": 64, "embedding_size": 8, "hidden_size": 16,
+        "max_position_embeddings": 32, "nas_config": {"encoder_layers": [
+        layer("SA", json!("SDP")), layer("DSC", json!(5)), layer("LT", json!("DFT"))]}})
+}
+
+fn settings(steps: usize, lr: f64) -> Settings {
+    Settings { save_every: 7, eval_every: 10, ..Settings::new(steps, 8, 16, lr, 5).unwrap() }
+}
+
+fn data(config: &Value) -> Dataset {
+    Dataset::synthetic(text_vocab(config).unwrap(), 0, 20_000, 8, 16).unwrap()
+}
+
+fn run(config: &Value, settings: Settings, dir: &Path) -> lpzero::train::Summary {
+    let mut t = Trainer::new(config, settings).unwrap();
+    train(&mut t, &data(config), dir, &AtomicBool::new(false), &mut |_| {}).unwrap()
+}
+
+#[test]
+fn every_family_learns() {
+    for config in [gpt2(), flex(), flexibert()] {
+        let dir = tempfile::tempdir().unwrap();
+        let s = run(&config, settings(80, 1e-2), dir.path());
+        let first = s.valid[0].1;
+        assert!(s.valid_loss < first - 0.5, "{}: {first} to {}", config["family"], s.valid_loss);
+        let (entropy, _) = s.bounds.unwrap();
+        assert!(config["family"] == "flexibert" || s.valid_loss > entropy);
+    }
+}
+
+/// Stopped after a step, and killed after another (its checkpoint is older than its last step): the
+/// resumed training ends with the same bytes as the uninterrupted one.
+#[test]
+fn resumes_bit_for_bit() {
+    for config in [gpt2(), flexibert()] {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        run(&config, settings(30, 1e-2), whole.path());
+        let data = data(&config);
+        let mut t = Trainer::new(&config, settings(30, 1e-2)).unwrap();
+        let stop = AtomicBool::new(false);
+        let summary = train(&mut t, &data, parts.path(), &stop, &mut |e| {
+            if matches!(e, Event::Step(s) if s.step == 11) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        assert!(summary.unwrap().interrupted);
+        let mut t = Trainer::new(&config, settings(30, 1e-2)).unwrap();
+        checkpoint::resume(&mut t, &data, parts.path()).unwrap();
+        assert_eq!(t.step, 11);
+        // A killed process: steps beyond the checkpoint that nobody kept.
+        for _ in 0..3 {
+            t.advance(&data).unwrap();
+        }
+        let mut t = Trainer::new(&config, settings(30, 1e-2)).unwrap();
+        checkpoint::resume(&mut t, &data, parts.path()).unwrap();
+        train(&mut t, &data, parts.path(), &AtomicBool::new(false), &mut |_| {}).unwrap();
+        for file in ["model.safetensors", "checkpoint.safetensors", "curve.csv", "config.json"] {
+            let read = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();
+            assert!(read(&whole) == read(&parts), "{file} of {}", config["family"]);
+        }
+    }
+}
+
+#[test]
+fn same_bits_on_any_number_of_threads() {
+    let bytes = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        pool.install(|| run(&flex(), settings(12, 1e-2), dir.path()));
+        std::fs::read(dir.path().join("model.safetensors")).unwrap()
+    };
+    assert!(bytes(1) == bytes(3));
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = gpt2();
+    let data = data(&config);
+    let mut t = Trainer::new(&config, settings(30, 1e-2)).unwrap();
+    let mut last = 0;
+    let result = (|| {
+        train(&mut t, &data, dir.path(), &AtomicBool::new(true), &mut |_| {})?;
+        checkpoint::save(&t, &data, dir.path())?;
+        // A parameter that overflowed.
+        t.params[0] = vec![f32::INFINITY; t.params[0].len()].into();
+        last = t.step;
+        train(&mut t, &data, dir.path(), &AtomicBool::new(false), &mut |_| {})
+    })();
+    let error = result.unwrap_err();
+    assert!(error.message.contains("diverged at step 2"), "{error}");
+    assert!(error.message.contains("transformer.wte.weight"), "{error}");
+    let mut again = Trainer::new(&config, settings(30, 1e-2)).unwrap();
+    checkpoint::resume(&mut again, &data, dir.path()).unwrap();
+    assert_eq!(again.step, last);
+    assert!(again.params.iter().all(|p| p.iter().all(|x| x.is_finite())));
+}
+
+#[test]
+fn bad_input_is_refused_by_name() {
+    let message =
+        |config: Value, seq: usize| match Trainer::new(&config, Settings::new(3, 2, seq, 1e-3, 0).unwrap()) {
+            Ok(_) => panic!("taken"),
+            Err(e) => e.message,
+        };
+    assert!(message(gpt2(), 33).contains("32 positions"));
+    let mut odd = gpt2();
+    odd["n_head"] = json!(3);
+    assert!(message(odd, 16).contains("n_head"));
+    assert!(Settings::new(3, 2, 4, f64::NAN, 0).is_err() && Settings::new(0, 2, 4, 1e-3, 0).is_err());
+    // A checkpoint of other settings, and none at all.
+    let dir = tempfile::tempdir().unwrap();
+    let data = data(&gpt2());
+    let mut t = Trainer::new(&gpt2(), settings(30, 1e-2)).unwrap();
+    assert!(checkpoint::resume(&mut t, &data, dir.path()).is_err());
+    t.advance(&data).unwrap();
+    checkpoint::save(&t, &data, dir.path()).unwrap();
+    let mut other = Trainer::new(&gpt2(), settings(31, 1e-2)).unwrap();
+    assert!(
+        checkpoint::resume(&mut other, &data, dir.path()).unwrap_err().message.contains("another settings")
+    );
+    let path = checkpoint::path(dir.path());
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    assert!(checkpoint::resume(&mut t, &data, dir.path()).is_err());
+}
+
+#[test]
+fn a_text_shorter_than_a_batch_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("short.txt");
+    std::fs::write(&path, "abc abc abc abc ".repeat(20)).unwrap();
+    let text = lpzero::data::Text::open(&path, None).unwrap();
+    assert!(Dataset::text(&text, 256, 8, 64).unwrap_err().message.contains("needs 513"));
+    assert!(Dataset::text(&text, 256, 4, 70).unwrap_err().message.contains("evaluation keeps 284"));
+    assert!(Dataset::text(&text, 99, 2, 16).unwrap_err().message.contains("vocabulary"));
+    assert!(Dataset::text(&text, 256, 2, 16).is_ok());
+}
