@@ -22,6 +22,12 @@ impl CliError {
         self
     }
 
+    /// Says where: `config.json: ...`.
+    pub fn within(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
     /// The run was interrupted: exit code 130.
     pub fn interrupted(message: impl Into<String>) -> Self {
         CliError { message: message.into(), help: None, code: 130 }

@@ -6,11 +6,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bench;
+pub mod capture;
 pub mod check;
 pub mod devices;
 pub mod error;
+pub mod model_args;
 pub mod output;
 pub mod train;
+pub mod programs;
+pub mod rank;
+pub mod run;
 
 use clap::{Args, Parser, Subcommand};
 use error::CliError;
@@ -54,6 +59,10 @@ enum Command {
     Check(check::CheckArgs),
     Devices(devices::DevicesArgs),
     Train(train::TrainArgs),
+    Run(run::RunArgs),
+    Eval(run::EvalArgs),
+    Capture(capture::CaptureArgs),
+    Rank(rank::RankArgs),
 }
 
 /// Parses the arguments, runs the command, reports errors.
@@ -84,7 +93,16 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Devices(args) => devices::run(&args, &cli.global),
         Command::Train(args) => train::run(args, &cli.global),
+        Command::Run(args) => run::run(&args, &cli.global),
+        Command::Eval(args) => run::eval(&args, &cli.global),
+        Command::Capture(args) => capture::run(&args, &cli.global),
+        Command::Rank(args) => rank::run(&args, &cli.global),
     }
+}
+
+/// Worker threads: `--threads`, or all cores.
+pub fn workers(global: &Global) -> usize {
+    global.threads.map_or_else(rayon::current_num_threads, usize::from)
 }
 
 fn report(result: Result<ExitCode, CliError>) -> ExitCode {

@@ -111,3 +111,10 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// An empty table with a header.
+pub fn table(header: &[&str]) -> comfy_table::Table {
+    let mut t = comfy_table::Table::new();
+    t.load_style(comfy_table::presets::NOTHING).set_header(header.iter().copied());
+    t
+}

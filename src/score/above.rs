@@ -97,13 +97,17 @@ impl Outcome {
     /// The score of every program.
     pub fn scores(&self, binding: &Binding, demand: &Demand, outline: &Outline) -> Vec<Score> {
         let score = |root: &Result<BoundId, Degenerate>| match root {
-            Err(why) => Score { value: Err(why.clone()), rounding_noise: false, cost: None },
+            Err(why) => {
+                Score { value: Err(why.clone()), non_finite: None, rounding_noise: false, cost: None }
+            }
             Ok(n) => {
-                let value = match self.numbers[*n] {
+                let number = self.numbers[*n];
+                let value = match number {
                     Some(x) if x.is_finite() => Ok(x),
                     _ => Err(self.why(*n, binding, outline)),
                 };
-                Score { value, rounding_noise: self.noisy(*n, binding, demand), cost: None }
+                let non_finite = number.filter(|x| !x.is_finite());
+                Score { value, non_finite, rounding_noise: self.noisy(*n, binding, demand), cost: None }
             }
         };
         binding.graph.roots.iter().map(score).collect()

@@ -7,6 +7,7 @@
 mod above;
 mod cache;
 mod cost;
+pub mod many;
 mod stream;
 
 pub use cache::{ArchitectureCache, CacheStats, ReductionCache};
@@ -21,11 +22,25 @@ use crate::site::{Source, SourceError};
 use std::time::Instant;
 use stream::Stream;
 
+/// The trivial baselines of the standard library that every rank table shows, because most
+/// published proxies lose to them.
+pub const BASELINES: &[&str] = &[
+    "params_total",
+    "params_decoder",
+    "params_attention",
+    "flops",
+    "depth",
+    "depth_logwidth",
+    "spectral_capacity",
+];
+
 /// What a program gives on an architecture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     /// The score, finite, or why there is none.
     pub value: Result<f64, Degenerate>,
+    /// What IEEE arithmetic gives (infinite or NaN) where there is no score for that reason.
+    pub non_finite: Option<f64>,
     /// It depends on gradients whose size is what rounding alone would give.
     pub rounding_noise: bool,
     /// What it costs, where it was asked for.
