@@ -1,9 +1,11 @@
 //! Engines evaluate bound graphs. `reference` is the definition (f64, obvious); the others are
 //! tested against it through the one suite in `tests/engines.rs`.
 
+mod cpu;
 pub mod cuda;
 mod reference;
 
+pub use cpu::Cpu;
 pub use reference::{NonFinite, Reference, explain_nonfinite, leaves_under};
 
 use crate::ir::{Bound, BoundId};

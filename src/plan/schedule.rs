@@ -175,6 +175,14 @@ fn row(shape: &Shape) -> usize {
     shape.dims.iter().rev().copied().find(|&d| d > 1).unwrap_or(1)
 }
 
+/// How a pass for `output` alone walks.
+pub fn walk_of(prims: &Prims, output: Output) -> Walk {
+    match output {
+        Output::Reduced(n) => walk(prims, n, prims.nodes[n].args()[0]),
+        Output::Stored(n) => Walk::Linear { row: row(&prims.shapes[n]) },
+    }
+}
+
 /// How the reduction `id` walks over its operand.
 fn walk(prims: &Prims, id: PrimId, arg: PrimId) -> Walk {
     match split(prims, id, arg) {

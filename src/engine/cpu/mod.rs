@@ -1,0 +1,193 @@
+//! The CPU engine: fused passes over tiles, all cores.
+//!
+//! Elements keep the precision they were captured in (f16 and bf16 are widened tile by tile);
+//! reductions accumulate in f64, in an order that depends on shapes alone.
+
+mod pass;
+mod tile;
+mod walk;
+
+use super::{Engine, Known};
+use crate::ir::{Bound, BoundId};
+use crate::ops::{self, Eval, Exec, Value};
+use crate::plan::lower::{Prim, PrimId, Prims};
+use crate::plan::program::Program;
+use crate::plan::schedule::{Output, Pass, Schedule, walk_of};
+use crate::tensor::{Dtype, Tensor};
+use pass::{Elements, Operands};
+use smallvec::SmallVec;
+use tile::{Spread, Stream};
+
+/// Fused passes over tiles.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+impl Engine for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor> {
+        let prims = Prims::lower(graph, want, |n| known.get(n).is_some());
+        let schedule = Schedule::new(&prims);
+        let mut run = Run { prims: &prims, values: vec![Held::Absent; prims.nodes.len()] };
+        let last = schedule.steps.iter().copied().max().unwrap_or(0);
+        let mut passes = schedule.passes.iter().peekable();
+        let mut by_step: Vec<Vec<PrimId>> = vec![Vec::new(); last + 1];
+        for (id, &step) in schedule.steps.iter().enumerate().filter(|(id, _)| !schedule.streamed[*id]) {
+            by_step[step].push(id);
+        }
+        for (step, nodes) in by_step.iter().enumerate() {
+            for &id in nodes {
+                run.hold(id, known);
+            }
+            while let Some(pass) = passes.next_if(|p| p.step == step) {
+                run.pass(pass);
+            }
+        }
+        prims.wanted.iter().map(|&w| run.tensor(w)).collect()
+    }
+}
+
+/// A value that is there.
+#[derive(Clone, Debug)]
+enum Held {
+    Absent,
+    Number(f64),
+    Tensor(Tensor),
+}
+
+struct Run<'a> {
+    prims: &'a Prims,
+    values: Vec<Held>,
+}
+
+impl Run<'_> {
+    fn number(&self, id: PrimId) -> Option<f64> {
+        match &self.values[id] {
+            Held::Number(x) => Some(*x),
+            _ => None,
+        }
+    }
+
+    fn tensor(&self, id: PrimId) -> Tensor {
+        match &self.values[id] {
+            Held::Number(x) => Tensor::number(*x),
+            Held::Tensor(t) => t.clone(),
+            Held::Absent => Tensor::number(f64::NAN),
+        }
+    }
+
+    fn set(&mut self, id: PrimId, tensor: Tensor) {
+        self.values[id] = match tensor.item() {
+            Some(x) if self.prims.shapes[id].is_number() => Held::Number(x),
+            _ => Held::Tensor(tensor),
+        };
+    }
+
+    /// Computes a node that is not streamed, from held ones.
+    fn hold(&mut self, id: PrimId, known: &dyn Known) {
+        if !matches!(self.values[id], Held::Absent) {
+            return;
+        }
+        let prims = self.prims;
+        let shape = &prims.shapes[id];
+        match &prims.nodes[id] {
+            Prim::Input(n) => {
+                if let Some(t) = known.get(*n) {
+                    self.set(id, t);
+                }
+            }
+            Prim::Number(bits) => self.values[id] = Held::Number(f64::from_bits(*bits)),
+            Prim::Literal(dims, bits) => {
+                let data: Vec<f64> = bits.iter().map(|&b| f64::from_bits(b)).collect();
+                self.set(id, Tensor::new(dims, data));
+            }
+            Prim::Map { op, args } => self.map(id, *op, args),
+            Prim::Reduce { op, attrs, arg } => match (self.number(*arg), &ops::row(*op).exec) {
+                (Some(x), Exec::Reduce(r)) => {
+                    let mut state = r.init;
+                    (r.f64)(&mut state, &[x]);
+                    self.values[id] = Held::Number((r.finish)(&state, 1, attrs));
+                }
+                // Over a large operand a pass computes it.
+                (None, _) if !matches!(self.values[*arg], Held::Absent) => {
+                    self.small(id, Output::Reduced(id))
+                }
+                _ => {}
+            },
+            Prim::Reshape { arg, .. } => {
+                let t = self.tensor(*arg);
+                if t.numel() == shape.numel() {
+                    self.set(id, t.reshape(&shape.dims));
+                }
+            }
+            Prim::Whole { op, attrs, args } => {
+                let values: SmallVec<[Value; 3]> = args.iter().map(|&a| self.value(a)).collect();
+                let refs: SmallVec<[&Value; 3]> = values.iter().collect();
+                let out = ops::row(*op).evaluate(shape, &refs, attrs);
+                self.set(id, Tensor::new(&out.shape.dims, out.data));
+            }
+            Prim::Fold { reducer, terms } => {
+                let values: Vec<Value> = terms.iter().map(|&t| self.value(t)).collect();
+                let out = ops::reducer(*reducer).fold(&values);
+                self.set(id, Tensor::new(&out.shape.dims, out.data));
+            }
+        }
+    }
+
+    fn map(&mut self, id: PrimId, op: ops::OpId, args: &[PrimId]) {
+        let numbers: Option<SmallVec<[f64; 3]>> = args.iter().map(|&a| self.number(a)).collect();
+        match (ops::row(op).eval, numbers) {
+            (Eval::Scalar(f), Some(x)) => self.values[id] = Held::Number(f(&x)),
+            _ => self.small(id, Output::Stored(id)),
+        }
+    }
+
+    fn value(&self, id: PrimId) -> Value {
+        Value { shape: self.prims.shapes[id].clone(), data: self.tensor(id).to_f64() }
+    }
+
+    /// A node over results of reductions: a pass of its own, over little.
+    fn small(&mut self, id: PrimId, output: Output) {
+        let over = match output {
+            Output::Stored(n) => n,
+            Output::Reduced(n) => self.prims.nodes[n].args()[0],
+        };
+        let walk = walk_of(self.prims, output);
+        let numel = self.prims.shapes[over].numel();
+        self.pass(&Pass { step: 0, numel, walk, outputs: vec![output] });
+        debug_assert!(!matches!(self.values[id], Held::Absent));
+    }
+
+    fn dtype(&self, id: PrimId) -> Option<Dtype> {
+        match &self.values[id] {
+            Held::Tensor(t) => Some(t.dtype()),
+            Held::Number(_) => Some(Dtype::F64),
+            Held::Absent => None,
+        }
+    }
+
+    /// Runs a pass and keeps its results.
+    fn pass(&mut self, pass: &Pass) {
+        let program = Program::new(self.prims, pass, &|id| self.dtype(id));
+        let streams: Vec<Tensor> = program.streams.iter().map(|&n| self.tensor(n)).collect();
+        let spreads: Vec<Vec<f64>> = program.alongs.iter().map(|a| self.tensor(a.node).to_f64()).collect();
+        let split = program.alongs.iter().map(|a| a.split);
+        let operands = Operands {
+            streams: streams.iter().map(Stream::new).collect(),
+            alongs: spreads.iter().zip(split).map(|(values, split)| Spread { values, split }).collect(),
+            numbers: program.numbers.iter().map(|&n| self.number(n).unwrap_or(f64::NAN)).collect(),
+        };
+        let results = pass::run(pass, &program, &operands);
+        for (id, values) in results.reduced {
+            let tensor = Tensor::new(&self.prims.shapes[id].dims, values);
+            self.set(id, tensor);
+        }
+        for (id, elements) in results.stored {
+            let elements: Elements = elements;
+            let tensor = elements.tensor(&self.prims.shapes[id].dims);
+            self.set(id, tensor);
+        }
+    }
+}

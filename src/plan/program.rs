@@ -1,0 +1,396 @@
+//! A pass as straight-line code over tiles: loads, elementwise kernels, folds, with tile slots
+//! assigned by liveness, so that a batch of programs works in a handful of slots that stay in cache.
+
+use super::lower::{Prim, PrimId, Prims};
+use super::schedule::{Output, Pass, split};
+use crate::ops::{self, Attrs, OpId, Placement};
+use crate::tensor::Dtype;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+/// Element type of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// Single precision: captured f32, and f16 and bf16 widened.
+    F32,
+    /// Double precision: captured f64, and results of reductions and whole-tensor operators.
+    F64,
+}
+
+/// Where an operand is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the memory of a held tensor of the tile's own element type; index into [`Program::streams`].
+    Stream(usize),
+    /// In a tile slot of the instruction's width.
+    Slot(usize),
+    /// One number; index into [`Program::numbers`].
+    Number(usize),
+}
+
+/// One step on a tile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Instr {
+    /// Converts elements of a held tensor into a slot.
+    Load {
+        /// Index into [`Program::streams`].
+        stream: usize,
+        /// Slot.
+        slot: usize,
+        /// Width of the slot.
+        width: Width,
+    },
+    /// Repeats the elements of a held tensor along the axis it lacks.
+    Spread {
+        /// Index into [`Program::alongs`].
+        along: usize,
+        /// Slot.
+        slot: usize,
+        /// Width of the slot.
+        width: Width,
+    },
+    /// Converts f32 elements to f64.
+    Widen {
+        /// Slot of f32 elements.
+        from: usize,
+        /// Slot of f64 elements.
+        slot: usize,
+    },
+    /// Applies an elementwise operator.
+    Map {
+        /// Row.
+        op: OpId,
+        /// Width of operands and slot.
+        width: Width,
+        /// Operands.
+        args: SmallVec<[Place; 3]>,
+        /// Slot of the result.
+        slot: usize,
+    },
+    /// Folds a tile into the states of a reduction.
+    Fold {
+        /// Index into [`Program::reductions`].
+        reduction: usize,
+        /// Operand.
+        arg: Place,
+        /// Its width.
+        width: Width,
+    },
+    /// Writes a tile out.
+    Store {
+        /// Index into [`Program::stores`].
+        store: usize,
+        /// Operand.
+        arg: Place,
+        /// Its width.
+        width: Width,
+    },
+}
+
+/// A held tensor that repeats along an axis of the elements walked over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Along {
+    /// The node.
+    pub node: PrimId,
+    /// Elements before, along and after the axis.
+    pub split: (usize, usize, usize),
+}
+
+/// A reduction of a pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reduction {
+    /// The node.
+    pub node: PrimId,
+    /// Row.
+    pub op: OpId,
+    /// Constants.
+    pub attrs: Attrs,
+    /// Elements before, along and after the axis; `None` for a whole reduction.
+    pub split: Option<(usize, usize, usize)>,
+}
+
+/// The code of a pass.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// Code, run for every tile.
+    pub code: Vec<Instr>,
+    /// Held tensors read element for element.
+    pub streams: Vec<PrimId>,
+    /// Held numbers.
+    pub numbers: Vec<PrimId>,
+    /// Held tensors that repeat.
+    pub alongs: Vec<Along>,
+    /// Reductions.
+    pub reductions: Vec<Reduction>,
+    /// Nodes that are written out, with their width.
+    pub stores: Vec<(PrimId, Width)>,
+    /// Number of slots of f32 and f64 elements.
+    pub slots: [usize; 2],
+}
+
+impl Program {
+    /// Compiles a pass. `held` gives the element type of tensors that are there already; nodes
+    /// without are computed in the pass.
+    pub fn new(prims: &Prims, pass: &Pass, held: &dyn Fn(PrimId) -> Option<Dtype>) -> Self {
+        let targets: Vec<PrimId> = pass.outputs.iter().map(|o| target(prims, *o)).collect();
+        let mut c =
+            Compiler { prims, held, out: Program::default(), at: FxHashMap::default(), slots: [0; 2] };
+        let mut outputs: FxHashMap<PrimId, Vec<Output>> = FxHashMap::default();
+        for (o, t) in pass.outputs.iter().zip(&targets) {
+            outputs.entry(*t).or_default().push(*o);
+        }
+        for n in c.order(&targets) {
+            if let Prim::Map { op, args } = &prims.nodes[n]
+                && held(n).is_none()
+            {
+                c.map(n, *op, args);
+            }
+            for o in outputs.get(&n).into_iter().flatten() {
+                c.output(*o, n);
+            }
+        }
+        c.out.assign_slots(c.slots);
+        c.out
+    }
+}
+
+/// The node whose elements an output takes.
+fn target(prims: &Prims, output: Output) -> PrimId {
+    match output {
+        Output::Stored(n) => n,
+        Output::Reduced(n) => prims.nodes[n].args()[0],
+    }
+}
+
+/// An operand before slots are assigned, and the width it is in.
+type Operand = (Place, Width);
+
+struct Compiler<'a> {
+    prims: &'a Prims,
+    held: &'a dyn Fn(PrimId) -> Option<Dtype>,
+    out: Program,
+    /// Where the elements of a node are, by width.
+    at: FxHashMap<(PrimId, Option<Width>), Operand>,
+    slots: [usize; 2],
+}
+
+impl Compiler<'_> {
+    /// Nodes computed for `targets`, operands first, held nodes among the targets included.
+    fn order(&self, targets: &[PrimId]) -> Vec<PrimId> {
+        let mut seen = rustc_hash::FxHashSet::default();
+        let mut stack = targets.to_vec();
+        while let Some(n) = stack.pop() {
+            if !seen.insert(n) || (self.held)(n).is_some() {
+                continue;
+            }
+            let shape = &self.prims.shapes[n];
+            let streams = |&&a: &&PrimId| {
+                let same = ops::placement(&self.prims.shapes[a], shape) == Some(Placement::Same);
+                let reshape = matches!(self.prims.nodes[n], Prim::Reshape { .. });
+                (same || reshape) && (self.held)(a).is_none()
+            };
+            stack.extend(self.prims.nodes[n].args().iter().filter(streams));
+        }
+        let mut order: Vec<PrimId> = seen.into_iter().collect();
+        order.sort_unstable();
+        order
+    }
+
+    /// The node whose elements a reshape passes on.
+    fn base(&self, mut n: PrimId) -> PrimId {
+        while let (None, Prim::Reshape { arg, .. }) = ((self.held)(n), &self.prims.nodes[n]) {
+            n = *arg;
+        }
+        n
+    }
+
+    fn map(&mut self, n: PrimId, op: OpId, args: &[PrimId]) {
+        let shape = &self.prims.shapes[n];
+        let place = |a: PrimId| ops::placement(&self.prims.shapes[a], shape).unwrap_or(Placement::Same);
+        let places: SmallVec<[Placement; 3]> = args.iter().map(|&a| place(a)).collect();
+        let same = args.iter().zip(&places).filter(|(_, p)| **p == Placement::Same);
+        let wide = same.map(|(&a, _)| self.width(a)).any(|w| w == Width::F64);
+        let width = if wide { Width::F64 } else { Width::F32 };
+        let mut operands = SmallVec::new();
+        for (&a, p) in args.iter().zip(places) {
+            operands.push(match p {
+                Placement::Number => self.number(a),
+                Placement::Same => self.elements(a, Some(width)).0,
+                Placement::Along(axis) => {
+                    let d = &self.prims.shapes[n].dims;
+                    let split = (d[..axis].iter().product(), d[axis], d[axis + 1..].iter().product());
+                    self.along(a, split, width)
+                }
+            });
+        }
+        let slot = self.slot(width);
+        self.out.code.push(Instr::Map { op, width, args: operands, slot });
+        for key in [None, Some(width)] {
+            self.at.insert((n, key), (Place::Slot(slot), width));
+        }
+    }
+
+    /// The natural width of a node's elements.
+    fn width(&self, n: PrimId) -> Width {
+        let n = self.base(n);
+        match self.at.get(&(n, None)) {
+            Some(&(_, w)) => w,
+            None => match (self.held)(n) {
+                Some(Dtype::F64) | None => Width::F64,
+                Some(_) => Width::F32,
+            },
+        }
+    }
+
+    /// Elements of a node in a width (its own when `None`).
+    fn elements(&mut self, n: PrimId, want: Option<Width>) -> Operand {
+        let n = self.base(n);
+        if let Some(&found) = self.at.get(&(n, want)) {
+            return found;
+        }
+        let own = self.width(n);
+        let width = want.unwrap_or(own);
+        if let Some(&(Place::Slot(from), Width::F32)) = self.at.get(&(n, None)) {
+            let slot = self.slot(Width::F64);
+            self.out.code.push(Instr::Widen { from, slot });
+            return self.keep(n, want, (Place::Slot(slot), Width::F64));
+        }
+        let stream = position(&mut self.out.streams, n);
+        let direct = matches!(
+            ((self.held)(n), width),
+            (Some(Dtype::F32), Width::F32) | (Some(Dtype::F64), Width::F64)
+        );
+        if direct {
+            return self.keep(n, want, (Place::Stream(stream), width));
+        }
+        let slot = self.slot(width);
+        self.out.code.push(Instr::Load { stream, slot, width });
+        self.keep(n, want, (Place::Slot(slot), width))
+    }
+
+    fn keep(&mut self, n: PrimId, want: Option<Width>, operand: Operand) -> Operand {
+        self.at.insert((n, want), operand);
+        self.at.insert((n, Some(operand.1)), operand);
+        operand
+    }
+
+    fn number(&mut self, n: PrimId) -> Place {
+        Place::Number(position(&mut self.out.numbers, n))
+    }
+
+    fn along(&mut self, node: PrimId, split: (usize, usize, usize), width: Width) -> Place {
+        let along = position(&mut self.out.alongs, Along { node, split });
+        // Keys of repeated tensors do not meet those of streamed ones: they lie behind all nodes.
+        let key = (self.prims.nodes.len() + along, Some(width));
+        if let Some(&(place, _)) = self.at.get(&key) {
+            return place;
+        }
+        let slot = self.slot(width);
+        self.out.code.push(Instr::Spread { along, slot, width });
+        self.at.insert(key, (Place::Slot(slot), width));
+        Place::Slot(slot)
+    }
+
+    fn output(&mut self, output: Output, n: PrimId) {
+        let (arg, width) = self.elements(n, None);
+        match output {
+            Output::Stored(node) => {
+                self.out.stores.push((node, width));
+                self.out.code.push(Instr::Store { store: self.out.stores.len() - 1, arg, width });
+            }
+            Output::Reduced(node) => {
+                let Prim::Reduce { op, attrs, arg: operand } = &self.prims.nodes[node] else { return };
+                let split = split(self.prims, node, *operand);
+                self.out.reductions.push(Reduction { node, op: *op, attrs: attrs.clone(), split });
+                self.out.code.push(Instr::Fold { reduction: self.out.reductions.len() - 1, arg, width });
+            }
+        }
+    }
+
+    fn slot(&mut self, width: Width) -> usize {
+        let count = &mut self.slots[width as usize];
+        *count += 1;
+        *count - 1
+    }
+}
+
+fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    if let Some(i) = list.iter().position(|x| *x == item) {
+        return i;
+    }
+    list.push(item);
+    list.len() - 1
+}
+
+impl Instr {
+    /// Slots read, with their widths.
+    fn reads(&self) -> SmallVec<[(Width, usize); 3]> {
+        let slot = |p: &Place, w: Width| if let Place::Slot(s) = p { Some((w, *s)) } else { None };
+        match self {
+            Instr::Load { .. } | Instr::Spread { .. } => SmallVec::new(),
+            Instr::Widen { from, .. } => smallvec::smallvec![(Width::F32, *from)],
+            Instr::Map { args, width, .. } => args.iter().filter_map(|a| slot(a, *width)).collect(),
+            Instr::Fold { arg, width, .. } | Instr::Store { arg, width, .. } => {
+                slot(arg, *width).into_iter().collect()
+            }
+        }
+    }
+
+    fn written(&mut self) -> Option<(Width, &mut usize)> {
+        match self {
+            Instr::Load { slot, width, .. }
+            | Instr::Spread { slot, width, .. }
+            | Instr::Map { slot, width, .. } => Some((*width, slot)),
+            Instr::Widen { slot, .. } => Some((Width::F64, slot)),
+            Instr::Fold { .. } | Instr::Store { .. } => None,
+        }
+    }
+
+    fn rename(&mut self, to: &dyn Fn(Width, usize) -> usize) {
+        let place = |p: &mut Place, w: Width| {
+            if let Place::Slot(s) = p {
+                *s = to(w, *s);
+            }
+        };
+        match self {
+            Instr::Widen { from, .. } => *from = to(Width::F32, *from),
+            Instr::Map { args, width, .. } => args.iter_mut().for_each(|a| place(a, *width)),
+            Instr::Fold { arg, width, .. } | Instr::Store { arg, width, .. } => place(arg, *width),
+            Instr::Load { .. } | Instr::Spread { .. } => {}
+        }
+    }
+}
+
+impl Program {
+    /// Gives slots that are never alive together one place.
+    fn assign_slots(&mut self, count: [usize; 2]) {
+        let mut last = count.map(|n| vec![0; n]);
+        for (i, instr) in self.code.iter().enumerate() {
+            for (w, s) in instr.reads() {
+                last[w as usize][s] = i;
+            }
+        }
+        let mut map = count.map(|n| vec![0; n]);
+        let mut free: [Vec<usize>; 2] = Default::default();
+        for (i, instr) in self.code.iter_mut().enumerate() {
+            let reads = instr.reads();
+            instr.rename(&|w, s| map[w as usize][s]);
+            if let Some((w, slot)) = instr.written() {
+                let virtual_slot = *slot;
+                let place = free[w as usize].pop().unwrap_or_else(|| {
+                    self.slots[w as usize] += 1;
+                    self.slots[w as usize] - 1
+                });
+                map[w as usize][virtual_slot] = place;
+                *slot = place;
+            }
+            let mut dead: SmallVec<[(Width, usize); 3]> =
+                reads.into_iter().filter(|&(w, s)| last[w as usize][s] == i).collect();
+            dead.sort_by_key(|&(w, s)| (w as usize, s));
+            dead.dedup();
+            for (w, s) in dead {
+                free[w as usize].push(map[w as usize][s]);
+            }
+        }
+    }
+}
