@@ -1,5 +1,7 @@
 //! Binding and scoring with a source that records what it was asked for.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Build, Fake, sites};

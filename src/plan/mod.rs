@@ -5,4 +5,7 @@
 pub mod demand;
 pub mod lower;
 pub mod program;
+mod report;
 pub mod schedule;
+
+pub use report::{PassReport, Plan, WholeReport};

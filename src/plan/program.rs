@@ -198,7 +198,10 @@ impl Compiler<'_> {
 
     /// The node whose elements a reshape passes on.
     fn base(&self, mut n: PrimId) -> PrimId {
-        while let (None, Prim::Reshape { arg, .. }) = ((self.held)(n), &self.prims.nodes[n]) {
+        while let Prim::Reshape { arg, .. } = &self.prims.nodes[n] {
+            if (self.held)(n).is_some() && (self.held)(*arg).is_none() {
+                break;
+            }
             n = *arg;
         }
         n

@@ -14,11 +14,8 @@ use crate::ops::{self, Placement, Shape};
 /// How a pass walks over its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Walk {
-    /// In memory order; rows of `row` elements are kept together where they fit.
-    Linear {
-        /// Elements of a row (the last axis).
-        row: usize,
-    },
+    /// In memory order.
+    Linear,
     /// For reductions along an axis that is not the last: planes of `len` rows of `inner` elements.
     Strided {
         /// Number of planes.
@@ -101,8 +98,7 @@ impl Schedule {
         }
         for id in (0..n).filter(|&id| store[id]) {
             let shape = &prims.shapes[id];
-            let row = Walk::Linear { row: row(shape) };
-            add(&mut passes, facts.steps[id], shape.numel(), row, Output::Stored(id));
+            add(&mut passes, facts.steps[id], shape.numel(), Walk::Linear, Output::Stored(id));
         }
         passes.sort_by_key(|p: &Pass| p.step);
         Schedule { passes, streamed: facts.streamed, steps: facts.steps }
@@ -170,16 +166,11 @@ fn add(passes: &mut Vec<Pass>, step: usize, numel: usize, walk: Walk, output: Ou
     }
 }
 
-/// Elements of a row: the last axis that is longer than one.
-fn row(shape: &Shape) -> usize {
-    shape.dims.iter().rev().copied().find(|&d| d > 1).unwrap_or(1)
-}
-
 /// How a pass for `output` alone walks.
 pub fn walk_of(prims: &Prims, output: Output) -> Walk {
     match output {
         Output::Reduced(n) => walk(prims, n, prims.nodes[n].args()[0]),
-        Output::Stored(n) => Walk::Linear { row: row(&prims.shapes[n]) },
+        Output::Stored(_) => Walk::Linear,
     }
 }
 
@@ -187,8 +178,7 @@ pub fn walk_of(prims: &Prims, output: Output) -> Walk {
 fn walk(prims: &Prims, id: PrimId, arg: PrimId) -> Walk {
     match split(prims, id, arg) {
         Some((outer, len, inner)) if inner != 1 => Walk::Strided { outer, len, inner },
-        Some((_, len, _)) => Walk::Linear { row: len.max(1) },
-        None => Walk::Linear { row: row(&prims.shapes[arg]) },
+        _ => Walk::Linear,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Hand-built programs and a source of seeded random tensors.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use lpzero::ir::{Collection, Dag, Filter, Node, NodeId, Program};
 use lpzero::ops::{self, Attrs};

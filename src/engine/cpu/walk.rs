@@ -39,13 +39,7 @@ pub fn chunks(walk: Walk, numel: usize) -> Vec<Chunk> {
         return Vec::new();
     }
     match walk {
-        Walk::Linear { row } => {
-            let size = if row > CHUNK { CHUNK } else { CHUNK / row * row };
-            (0..numel)
-                .step_by(size)
-                .map(|start| Chunk::Linear { start, end: (start + size).min(numel) })
-                .collect()
-        }
+        Walk::Linear => ranges(numel, CHUNK).map(|r| Chunk::Linear { start: r.start, end: r.end }).collect(),
         Walk::Strided { outer, len, inner } => {
             let width = inner.min(TILE);
             let height = (STRIDED_CHUNK / width).clamp(1, len);
@@ -88,7 +82,7 @@ pub fn tiles(chunk: &Chunk, walk: Walk, mut f: impl FnMut(usize, usize)) {
                 f(s, TILE.min(end - s));
             }
         }
-        (Chunk::Strided { .. }, Walk::Linear { .. }) => {}
+        (Chunk::Strided { .. }, Walk::Linear) => {}
     }
 }
 
@@ -162,8 +156,7 @@ mod tests {
         let strided = [(3, 5, 7), (1, 5000, 3), (2, 3, 5000), (1, 1, 9), (300, 10, 70), (1, 300, 2049)];
         let walks =
             strided.map(|(outer, len, inner)| (Walk::Strided { outer, len, inner }, outer * len * inner));
-        let linear = [(1, 1), (5, 5000), (40_000, 120_000), (128, 128 * 700)];
-        let linear = linear.map(|(row, n)| (Walk::Linear { row }, n));
+        let linear = [1, 5000, 120_000, 128 * 700].map(|n| (Walk::Linear, n));
         for (walk, n) in walks.into_iter().chain(linear) {
             let mut seen = vec![0; n];
             for chunk in chunks(walk, n) {
