@@ -9,7 +9,7 @@
 //! what else shares the pass: a program's score does not depend on the company it is scored in.
 
 use super::lower::{Prim, PrimId, Prims};
-use crate::ops::{self, Placement, Shape};
+use crate::ops::{self, Placement};
 
 /// How a pass walks over its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! Runs the code of a pass over its tiles, in parallel over chunks.
 
-use super::tile::{Scratch, Spread, Stream, fold_across, fold_rows};
-use super::walk::{Chunk, TILE, Touched, chunks, tiles};
+use super::tile::{Scratch, Spread, State, Stream, fold_across, fold_rows};
+use super::walk::{Chunk, Touched, chunks, tiles};
 use crate::ops::{self, Exec, Operand, Reduce};
 use crate::plan::lower::PrimId;
 use crate::plan::program::{Instr, Place, Program, Reduction, Width};
@@ -9,9 +9,6 @@ use crate::plan::schedule::Pass;
 use crate::tensor::Tensor;
 use rayon::prelude::*;
 use smallvec::SmallVec;
-
-/// State of a reduction.
-pub(super) type State = [f64; 4];
 
 /// What the code of a pass refers to.
 pub(super) struct Operands<'a> {
@@ -286,7 +283,6 @@ impl Position {
 }
 
 fn write<T: Copy>(target: *mut T, start: usize, len: usize, operand: Operand<'_, T>) {
-    debug_assert!(len <= TILE.max(len));
     // SAFETY: the target holds as many elements as the pass walks over, and this tile alone
     // covers `start..start + len`.
     let out = unsafe { std::slice::from_raw_parts_mut(target.add(start), len) };

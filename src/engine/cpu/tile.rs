@@ -1,10 +1,12 @@
 //! Tiles: scratch memory, widening while loading, repeating along an axis, folding along axes.
 
-use super::pass::State;
 use super::walk::TILE;
 use crate::tensor::{Data, Tensor};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+
+/// State of a reduction.
+pub(super) type State = [f64; 4];
 
 /// The tile slots of a thread.
 pub(super) struct Scratch {
