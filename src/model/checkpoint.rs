@@ -1,10 +1,10 @@
 //! Parameters from safetensors files.
 
-use super::plan::{ParamId, ParamSpec, Plan};
+use super::plan::{ParamId, Plan};
 use super::{Config, Model, ModelError};
+use crate::tensor::Tensor;
+use crate::tensor::file::TensorFile;
 use crate::tensor::real::Base;
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,125 +13,92 @@ impl<T: Base> Model<T> {
     ///
     /// # Errors
     /// When the file cannot be read or is truncated, and when a parameter is missing, unknown, of
-    /// another shape or of another type; the error names file and parameter.
+    /// another shape or of another type; the error names file and parameter. The model is unchanged
+    /// then.
     pub fn load(&mut self, path: &Path) -> Result<(), ModelError> {
         let shown = path.display().to_string();
-        let fail = |problem: String, help: &str| ModelError::Checkpoint {
-            path: shown.clone(),
-            problem,
-            help: help.into(),
-        };
-        let file = std::fs::File::open(path)
-            .map_err(|e| fail(e.to_string(), "give the path of a safetensors file"))?;
-        // SAFETY: the map is read only; a file that another process changes meanwhile gives wrong
-        // numbers, as with any reader, but no invalid values: every bit pattern is a number.
-        let map =
-            unsafe { memmap2::Mmap::map(&file) }.map_err(|e| fail(e.to_string(), "give a regular file"))?;
-        let tensors = SafeTensors::deserialize(&map).map_err(|e| fail(broken(&e), BROKEN_HELP))?;
-        let found = assign(&self.config, &self.plan, &tensors, &shown)?;
-        for (id, view) in found {
-            let value = read(&self.plan.params[id], &view, &shown)?;
+        let file = TensorFile::open(path).map_err(|e| ModelError::Checkpoint {
+            problem: e.message,
+            help: e.help.unwrap_or_else(|| "give the path of a safetensors file".into()),
+        })?;
+        let keys = assign(&self.config, &self.plan, &file, &shown)?;
+        let mut values: Vec<(ParamId, Arc<[T]>)> = Vec::new();
+        for (id, key) in keys {
+            let spec = &self.plan.params[id];
+            let tensor = file.tensor(&key).map_err(|e| ModelError::Checkpoint {
+                problem: e.message,
+                help: "convert the checkpoint to F32, F16, BF16 or F64".into(),
+            })?;
+            if tensor.dims() != spec.dims.as_slice() {
+                return Err(ModelError::Parameter {
+                    path: shown,
+                    name: spec.name.clone(),
+                    problem: format!("has shape {:?}, the architecture needs {:?}", tensor.dims(), spec.dims),
+                    help: "the checkpoint belongs to another architecture".into(),
+                });
+            }
+            values.push((id, narrow(&tensor)));
+        }
+        for (id, value) in values {
             self.params.set(id, value);
         }
         Ok(())
     }
 }
 
-const BROKEN_HELP: &str = "the file is damaged or not a safetensors file; fetch it again";
-
-fn broken(e: &SafeTensorError) -> String {
-    match e {
-        SafeTensorError::MetadataIncompleteBuffer => "is truncated: it ends before its last tensor".into(),
-        e => format!("is not a valid safetensors file ({e})"),
+/// The elements in the model's precision.
+fn narrow<T: Base>(t: &Tensor) -> Arc<[T]> {
+    match t.as_slice::<f32>() {
+        Some(x) => x.iter().map(|&x| T::from_f32(x)).collect(),
+        None => t.to_f64().into_iter().map(T::narrow).collect(),
     }
 }
 
-/// Pairs every parameter with its tensor.
-fn assign<'a>(
+/// The key of every parameter.
+fn assign(
     config: &Config,
     plan: &Plan,
-    tensors: &SafeTensors<'a>,
+    file: &TensorFile,
     path: &str,
-) -> Result<Vec<(ParamId, TensorView<'a>)>, ModelError> {
+) -> Result<Vec<(ParamId, String)>, ModelError> {
     let fail = |name: &str, problem: &str, help: String| ModelError::Parameter {
         path: path.into(),
         name: name.into(),
         problem: problem.into(),
         help,
     };
-    let mut slots: Vec<Option<TensorView<'a>>> = plan.params.iter().map(|_| None).collect();
-    let mut names: Vec<(String, TensorView<'a>)> = tensors.tensors();
-    names.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, view) in names {
-        if is_buffer(config, &name) {
+    let mut slots: Vec<Option<String>> = vec![None; plan.params.len()];
+    for key in file.keys() {
+        if is_buffer(config, &key) {
             continue;
         }
-        let id = plan.param(&name).or_else(|| plan.param(&format!("transformer.{name}")));
-        match id {
-            Some(id) => slots[id] = Some(view),
+        // Hugging Face's bare GPT-2 leaves the prefix out.
+        match plan.param(&key).or_else(|| plan.param(&format!("transformer.{key}"))) {
+            Some(id) => slots[id] = Some(key),
             None => {
                 let all = plan.params.iter().map(|p| p.name.as_str());
-                let near = all.min_by_key(|n| strsim::levenshtein(n, &name)).unwrap_or_default();
-                let help =
-                    format!("the architecture has no such parameter (nearest: `{near}`); check the config");
-                return Err(fail(&name, "is unknown", help));
+                let near = all.min_by_key(|n| strsim::levenshtein(n, &key)).unwrap_or_default();
+                let help = format!("the architecture has no such parameter (nearest: `{near}`); check the config");
+                return Err(fail(&key, "is unknown", help));
             }
         }
     }
-    plan.params
-        .iter()
-        .zip(slots)
-        .enumerate()
-        .map(|(id, (p, slot))| match slot {
-            Some(view) => Ok((id, view)),
-            None => Err(fail(&p.name, "is missing", "the checkpoint belongs to another architecture".into())),
-        })
-        .collect()
+    let pair = |(id, slot): (ParamId, Option<String>)| {
+        let missing = || {
+            let help = "the checkpoint belongs to another architecture, or is one file of several".into();
+            fail(&plan.params[id].name, "is missing", help)
+        };
+        Ok((id, slot.ok_or_else(missing)?))
+    };
+    slots.into_iter().enumerate().map(pair).collect()
 }
 
 /// Masks and tied copies that checkpoints carry besides parameters.
 fn is_buffer(config: &Config, name: &str) -> bool {
+    let mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
     match config {
         Config::FlexiBert(_) => name.ends_with("position_ids"),
-        Config::Gpt2(c) => {
-            name.ends_with(".attn.bias")
-                || name.ends_with(".attn.masked_bias")
-                || (c.tied && name.ends_with("lm_head.weight"))
-        }
-        Config::Gpt2Flex(_) => name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"),
+        Config::Gpt2(c) => mask || (c.tied && name.ends_with("lm_head.weight")),
+        Config::Gpt2Flex(_) => mask,
     }
-}
-
-fn read<T: Base>(spec: &ParamSpec, view: &TensorView<'_>, path: &str) -> Result<Arc<[T]>, ModelError> {
-    let fail = |problem: String, help: &str| ModelError::Parameter {
-        path: path.into(),
-        name: spec.name.clone(),
-        problem,
-        help: help.into(),
-    };
-    if view.shape() != spec.dims.as_slice() {
-        let problem = format!("has shape {:?}, the architecture needs {:?}", view.shape(), spec.dims);
-        return Err(fail(problem, "the checkpoint belongs to another architecture"));
-    }
-    macro_rules! widen {
-        ($t:ty, $to:expr) => {
-            view.data()
-                .chunks_exact(size_of::<$t>())
-                .map(|b| {
-                    let mut bytes = [0u8; size_of::<$t>()];
-                    bytes.copy_from_slice(b);
-                    $to(<$t>::from_le_bytes(bytes))
-                })
-                .collect()
-        };
-    }
-    Ok(match view.dtype() {
-        Dtype::F64 => widen!(f64, T::narrow),
-        Dtype::F32 => widen!(f32, T::from_f32),
-        Dtype::F16 => widen!(f16, |x: f16| T::from_f32(x.to_f32())),
-        Dtype::BF16 => widen!(bf16, |x: bf16| T::from_f32(x.to_f32())),
-        other => {
-            return Err(fail(format!("has type {other:?}"), "convert it to F32, F16, BF16 or F64"));
-        }
-    })
 }

@@ -29,11 +29,9 @@ pub enum ModelError {
         have: String,
     },
     /// A checkpoint cannot be read.
-    #[error("{path}: {problem}")]
+    #[error("{problem}")]
     Checkpoint {
-        /// The file.
-        path: String,
-        /// What is wrong.
+        /// What is wrong, with the file's name.
         problem: String,
         /// What to do about it.
         help: String,
