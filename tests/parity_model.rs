@@ -315,3 +315,45 @@ fn same_bits_on_any_number_of_threads() {
         }
     }
 }
+
+/// Sums `term(weight, grad)` over the elements of all linears.
+fn over_linears(m: &mut Model<f64>, spec: &CaptureSpec, term: impl Fn(f64, f64) -> f64) -> f64 {
+    let keep = run(m, spec);
+    let sites = m.outline().sites.iter().enumerate().filter(|(_, s)| s.kind == Kind::Linear);
+    let both = sites
+        .map(|(i, _)| (keep.fields[&(i, Field::Weight)].to_f64(), keep.fields[&(i, Field::Grad)].to_f64()));
+    both.map(|(w, g)| w.iter().zip(&g).map(|(&w, &g)| term(w, g)).sum::<f64>()).sum()
+}
+
+#[test]
+fn synflow_runs_with_absolute_parameters_and_other_inputs() {
+    use lpzero::site::{Inputs, ParamsMode};
+    for case in cases() {
+        let mut m = model::<f64>(&case);
+        let about = json(&case, "expected");
+        let mut checked = 0;
+        for (suffix, params, inputs) in [
+            ("", ParamsMode::Abs, Inputs::Ones),
+            ("_tokens", ParamsMode::Abs, Inputs::Data),
+            ("_maskflip", ParamsMode::AbsBuffers, Inputs::Ones),
+        ] {
+            let spec =
+                CaptureSpec { params, inputs, objective: Some(Objective::SumLogits), batches: Batches::One };
+            let log = |w: f64, g: f64| if g == 0.0 { 0.0 } else { w * g.abs().ln().abs() };
+            for (name, got) in [
+                ("synflow", over_linears(&mut m, &spec, |w, g| (w * g).abs())),
+                ("logsynflow", over_linears(&mut m, &spec, log)),
+            ] {
+                if let Some(want) = about["scores"]["forward"][format!("{name}{suffix}")].as_f64() {
+                    assert!(
+                        (got - want).abs() < 1e-8 * want.abs(),
+                        "{} {name}{suffix} {got} {want}",
+                        case.display()
+                    );
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked >= 2, "{}", case.display());
+    }
+}

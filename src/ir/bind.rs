@@ -391,7 +391,16 @@ impl<'a> Binder<'a> {
                 Batches::One => {}
                 Batches::Many(n) => shape.dims.insert(0, n),
                 Batches::EachSample => match samples(self.outline) {
-                    Some(n) => shape.dims.insert(0, n),
+                    Some(n) => {
+                        // Observed tensors, unlike parameters, have a batch axis: of one sequence here.
+                        let parameter = self.outline.sites[site].dims(Field::Weight).is_some();
+                        if let Some(b) =
+                            shape.dims.first_mut().filter(|_| !parameter || field == Field::OutputGrad)
+                        {
+                            *b = 1;
+                        }
+                        shape.dims.insert(0, n);
+                    }
                     None => return Err(self.error("the number of samples is not known".into(), &[site])),
                 },
             }

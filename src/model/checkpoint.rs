@@ -78,7 +78,8 @@ fn assign(
             None => {
                 let all = plan.params.iter().map(|p| p.name.as_str());
                 let near = all.min_by_key(|n| strsim::levenshtein(n, &key)).unwrap_or_default();
-                let help = format!("the architecture has no such parameter (nearest: `{near}`); check the config");
+                let help =
+                    format!("the architecture has no such parameter (nearest: `{near}`); check the config");
                 return Err(fail(&key, "is unknown", help));
             }
         }

@@ -80,7 +80,7 @@ impl<T: Base> Model<T> {
         };
         let batch = &self.batches[0];
         let loss = self.config.causal();
-        let job = Job { batch, first: 0, spec, objective, watch: &watch, backward: true, loss };
+        let job = Job { batch, first: 0, spec, objective, watch: &watch, backward: true, loss, head: true };
         let params = |id| self.used(id, spec.params);
         let mut outputs = |net: &mut Net<'_, T>, h: Var, head: &forward::HeadOut| {
             self.outputs(net, h, head, &mut |k, t| emit(format!("output/{k}"), t));
@@ -96,7 +96,7 @@ impl<T: Base> Model<T> {
                 &mut Second { plan: &self.plan, wanted: &wanted, give: &mut give, stored: true },
             );
         }
-        Ok(report.objective)
+        Ok(report.objective.unwrap_or(f64::NAN))
     }
 
     /// The fields that have keys.

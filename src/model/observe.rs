@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Takes a tensor of a site.
 pub(super) type Give<'a> = dyn FnMut(SiteId, Field, Tensor) + 'a;
 
+/// Takes the gradient of a parameter, as stored.
+pub(super) type All<'a, T> = dyn FnMut(ParamId, &[T]) + 'a;
+
 /// Is this parameter stored transposed to the site's view of it?
 pub(super) fn transposed(plan: &Plan, id: ParamId) -> bool {
     plan.layout == Layout::InOut && plan.is_block_linear(id)
@@ -49,7 +52,7 @@ pub(super) struct First<'a, T> {
     pub wanted: &'a FxHashSet<(SiteId, Field)>,
     pub give: &'a mut Give<'a>,
     /// Every parameter's gradient, where somebody wants them all.
-    pub all: Option<&'a mut dyn FnMut(ParamId, &[T])>,
+    pub all: Option<&'a mut All<'a, T>>,
     /// Gradients kept for the second order.
     pub keep: Option<FxHashMap<ParamId, Arc<[T]>>>,
 }

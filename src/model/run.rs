@@ -22,7 +22,7 @@ const NOISE_UNITS: f64 = 256.0;
 /// What one pass reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
-    pub objective: f64,
+    pub objective: Option<f64>,
     pub loss: Option<f64>,
     pub noise: bool,
 }
@@ -38,6 +38,8 @@ pub(super) struct Job<'a> {
     pub backward: bool,
     /// Is the loss wanted even where it is not the objective?
     pub loss: bool,
+    /// Is the objective's value wanted?
+    pub head: bool,
 }
 
 /// Sees the network after its forward pass.
@@ -77,16 +79,17 @@ impl<T: Base> Model<T> {
         let entry = Entry { inputs: job.spec.inputs, mask, seed: self.seed, first: job.first };
         let mut net = Net::new(&self.plan, params, job.watch, observer, entry, job.backward);
         let h = forward::hidden(&self.config, &mut net, job.batch);
-        let head = forward::head(&self.config, &mut net, job.batch, h, job.objective, job.loss);
+        let head = if job.head || job.backward {
+            forward::head(&self.config, &mut net, job.batch, h, job.objective, job.loss)
+        } else {
+            forward::HeadOut::default()
+        };
         if let Some(outputs) = outputs {
             outputs(&mut net, h, &head);
         }
         let number = |v: Var| crate::tensor::Element::to_f64(net.tape.value(v)[0].value());
-        let mut report = Report {
-            objective: head.objective.map_or(f64::NAN, number),
-            loss: head.loss.map(number),
-            noise: false,
-        };
+        let mut report =
+            Report { objective: head.objective.map(number), loss: head.loss.map(number), noise: false };
         if let Some(objective) = head.objective.filter(|_| job.backward) {
             let cancelled = net.backward(objective);
             report.noise = cancelled.is_some_and(|c| c < NOISE_UNITS * T::EPSILON);
@@ -195,8 +198,16 @@ impl<T: Base> Model<T> {
         let mut sum = Report::default();
         for (batch, first) in parts {
             let watch = self.watch(wants);
-            let job =
-                Job { batch, first: *first, spec, objective, watch: &watch, backward: true, loss: false };
+            let job = Job {
+                batch,
+                first: *first,
+                spec,
+                objective,
+                watch: &watch,
+                backward: true,
+                loss: false,
+                head: true,
+            };
             let report = self.orders(&job, wants, &mut |site, field, tensor| {
                 let stack = stacks.entry((site, field)).or_insert_with(|| {
                     order.push((site, field));
@@ -204,8 +215,10 @@ impl<T: Base> Model<T> {
                 });
                 stack.1.extend_from_slice(tensor.as_slice::<T>().unwrap_or_default());
             });
-            sum.objective += report.objective / parts.len() as f64;
-            sum.loss = report.loss.map(|l| sum.loss.unwrap_or(0.0) + l / parts.len() as f64);
+            let mean =
+                |sum: Option<f64>, x: Option<f64>| x.map(|x| sum.unwrap_or(0.0) + x / parts.len() as f64);
+            sum.objective = mean(sum.objective, report.objective);
+            sum.loss = mean(sum.loss, report.loss);
             sum.noise |= report.noise;
         }
         for key in order {
@@ -264,17 +277,19 @@ impl<T: Base> Source for Model<T> {
         if once || parts.is_empty() || stacked.is_empty() {
             let watch = self.watch(&single);
             let backward = single.iter().any(|(_, f)| pass_of(*f) >= Pass::Backward);
-            let loss = wants.is_empty() && self.config.causal();
+            let head = wants.is_empty();
+            let loss = head && self.config.causal();
             let batch = &self.batches[0];
-            let job = Job { batch, first: 0, spec, objective, watch: &watch, backward, loss };
+            let job = Job { batch, first: 0, spec, objective, watch: &watch, backward, loss, head };
             report = self.orders(&job, &single, &mut |s, f, t| sink.field(s, f, t));
         }
         if !stacked.is_empty() {
             report = self.several(&parts, spec, objective, &stacked, sink);
         }
-        sink.number("objective", report.objective);
-        if let Some(loss) = report.loss {
-            sink.number("loss", loss);
+        for (name, value) in [("objective", report.objective), ("loss", report.loss)] {
+            if let Some(value) = value {
+                sink.number(name, value);
+            }
         }
         if report.noise {
             sink.rounding_noise();

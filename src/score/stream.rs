@@ -161,20 +161,22 @@ impl<'a> Stream<'a> {
         let graph: &Bound = &self.binding.graph;
         let wants = self.demand.wants(graph, run);
         let spec = graph.runs[run];
-        let forward = |(_, f): &(SiteId, Field)| {
-            crate::ir::prepare::field_level(*f) > crate::ir::prepare::Level::Weights
-        };
         if !wants.fields.is_empty() {
             source.run(&spec, &wants.fields, self)?;
         }
-        // Weights alone run no data through the model, so its numbers have to be asked for.
-        if wants.numbers && !wants.fields.iter().any(forward) {
+        // A run for fields gives the numbers that it meets anyway; the others have to be asked for.
+        if wants.numbers && self.waits_for_number(run) {
             source.run(&spec, &[], self)?;
         }
         match self.fault.take().or_else(|| self.undelivered(run)) {
             Some(fault) => Err(fault),
             None => Ok(()),
         }
+    }
+
+    fn waits_for_number(&self, run: usize) -> bool {
+        let mut numbers = self.names.iter().filter(|((r, _), _)| *r == run);
+        numbers.any(|(_, &id)| !self.arrived[id])
     }
 
     fn undelivered(&self, run: usize) -> Option<SourceError> {

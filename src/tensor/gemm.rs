@@ -53,17 +53,8 @@ pub enum Into {
     Add,
 }
 
-/// `dst = alpha a b` or `dst += alpha a b`, on all threads of the pool where it is worth it.
-pub fn product<R: Real>(
-    dst: &mut [R],
-    dv: View,
-    a: &[R],
-    av: View,
-    b: &[R],
-    bv: View,
-    alpha: f64,
-    into: Into,
-) {
+/// `dst = alpha a b` or `dst += alpha a b` under the three views, on all threads of the pool where it is worth it.
+pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], alpha: f64, into: Into) {
     check(dst.len(), dv, a.len(), av, b.len(), bv);
     let threads = gemm::Parallelism::Rayon(rayon::current_num_threads());
     // SAFETY: `check` saw that every view lies inside its slice, and `dst` is borrowed mutably.
@@ -73,11 +64,9 @@ pub fn product<R: Real>(
 /// The same on the calling thread alone, for callers that are parallel themselves.
 pub fn product_here<R: Real>(
     dst: &mut [R],
-    dv: View,
     a: &[R],
-    av: View,
     b: &[R],
-    bv: View,
+    [dv, av, bv]: [View; 3],
     alpha: f64,
     into: Into,
 ) {
@@ -240,7 +229,8 @@ mod tests {
         let (a, b) = (make(m * k, 1), make(n * k, 3));
         let mut c = make(m * n, 5);
         let before = c.clone();
-        product(&mut c, View::new(m, n), &a, View::new(m, k), &b, View::new(n, k).t(), 0.5, Into::Add);
+        let views = [View::new(m, n), View::new(m, k), View::new(n, k).t()];
+        product(&mut c, &a, &b, views, 0.5, Into::Add);
         for i in 0..m {
             for j in 0..n {
                 let mut want = before[i * n + j];
@@ -266,7 +256,7 @@ mod tests {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {
                     let mut c = vec![0f32; m * n];
-                    product(&mut c, View::new(m, n), &a, av, &b, bv, 1.0, Into::Set);
+                    product(&mut c, &a, &b, [View::new(m, n), av, bv], 1.0, Into::Set);
                     c
                 })
             };

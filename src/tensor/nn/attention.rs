@@ -77,7 +77,7 @@ pub fn attention_probs<R: Real>(t: &mut Tape<R>, q: Heads, k: Heads, mask: Mask)
     p.par_chunks_mut((n * n).max(1)).enumerate().for_each(|(i, p)| {
         let (b, h) = (i / q.count, i % q.count);
         let kv = k.view(sk, b, h / share).t();
-        product_here(p, View::new(n, n), qs, q.view(sq, b, h), ks, kv, alpha, Into::Set);
+        product_here(p, qs, ks, [View::new(n, n), q.view(sq, b, h), kv], alpha, Into::Set);
         for (s, row) in p.chunks_exact_mut(n).enumerate() {
             masked_softmax(row, s + 1, mask);
         }

@@ -54,7 +54,8 @@ pub fn linear<R: Real>(t: &mut Tape<R>, x: Var, w: Var, b: Option<Var>, layout: 
         }
         None => Into::Set,
     };
-    product(&mut y, View::new(n, outer), t.value(x), View::new(n, inner), t.value(w), op.weight(), 1.0, into);
+    let views = [View::new(n, outer), View::new(n, inner), op.weight()];
+    product(&mut y, t.value(x), t.value(w), views, 1.0, into);
     let mut dims: Dims = t.dims(x).into();
     if let Some(last) = dims.last_mut() {
         *last = outer;
@@ -72,10 +73,10 @@ impl<R: Real> Op<R> for Linear {
             let (x, gv) = (View::new(n, inner), View::new(n, outer));
             match self.layout {
                 Layout::OutIn => {
-                    product(&mut dw, View::new(outer, inner), &g, gv.t(), cx.value(self.x), x, 1.0, into)
+                    product(&mut dw, &g, cx.value(self.x), [View::new(outer, inner), gv.t(), x], 1.0, into)
                 }
                 Layout::InOut => {
-                    product(&mut dw, View::new(inner, outer), cx.value(self.x), x.t(), &g, gv, 1.0, into)
+                    product(&mut dw, cx.value(self.x), &g, [View::new(inner, outer), x.t(), gv], 1.0, into)
                 }
             }
             cx.put(self.w, dw);
@@ -86,8 +87,8 @@ impl<R: Real> Op<R> for Linear {
         if cx.needs(self.x) {
             let (mut dx, held) = cx.slot(self.x);
             let into = if held { Into::Add } else { Into::Set };
-            let w = self.weight().t();
-            product(&mut dx, View::new(n, inner), &g, View::new(n, outer), cx.value(self.w), w, 1.0, into);
+            let views = [View::new(n, inner), View::new(n, outer), self.weight().t()];
+            product(&mut dx, &g, cx.value(self.w), views, 1.0, into);
             cx.put(self.x, dx);
         }
         cx.recycle(g);

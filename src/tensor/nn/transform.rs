@@ -66,7 +66,7 @@ impl<R: Real> Apply<R> {
         for (i, term) in self.terms.iter().enumerate() {
             let n = self.batch * seq * self.heads;
             let right = turn(View::new(w, w).t());
-            product(half, View::new(n, w), x, View::new(n, w), &term.right, right, 1.0, Into::Set);
+            product(half, x, &term.right, [View::new(n, w), View::new(n, w), right], 1.0, Into::Set);
             batched(
                 self.batch,
                 y,
