@@ -11,6 +11,7 @@ pub mod check;
 pub mod devices;
 pub mod error;
 pub mod model_args;
+pub mod fmt;
 pub mod output;
 pub mod train;
 pub mod programs;
@@ -63,6 +64,7 @@ enum Command {
     Eval(run::EvalArgs),
     Capture(capture::CaptureArgs),
     Rank(rank::RankArgs),
+    Fmt(fmt::FmtArgs),
 }
 
 /// Parses the arguments, runs the command, reports errors.
@@ -97,6 +99,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Eval(args) => run::eval(&args, &cli.global),
         Command::Capture(args) => capture::run(&args, &cli.global),
         Command::Rank(args) => rank::run(&args, &cli.global),
+        Command::Fmt(args) => fmt::run(&args, &cli.global),
     }
 }
 

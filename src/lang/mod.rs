@@ -13,10 +13,13 @@
 pub mod ast;
 mod check;
 mod diagnostic;
+mod layout;
 mod library;
 mod names;
 mod operators;
 mod parse;
+mod print;
+mod raise;
 mod render;
 mod scan;
 mod symbols;
@@ -28,3 +31,5 @@ pub use diagnostic::{CODES, Diagnostic, Failure, Place, Related, Severity, Sourc
 pub use library::{Def, Library, Module, ModuleId, STDLIB};
 pub use names::suggest;
 pub use parse::{parse_expression, parse_file};
+pub use print::{number, print_expr, print_file, print_item};
+pub use raise::{print_documented, print_node, print_program, raise};

@@ -465,7 +465,10 @@ impl Builder {
         let mut parts = pair.into_inner().filter(|p| matches!(p.as_rule(), Rule::name | Rule::expression));
         match (parts.next(), parts.next()) {
             (Some(name), Some(value)) => {
-                Ok(Let { name: self.ident(&name), value: self.expression(value, depth)?, span })
+                let value = self.expression(value, depth)?;
+                // The rule's own span runs on over blanks and comments.
+                let span = Span::new(span.start, value.span.end);
+                Ok(Let { name: self.ident(&name), value, span })
             }
             _ => Err(self.hollow(span)),
         }

@@ -11,9 +11,6 @@ pub const MAX_BRACKETS: usize = 200;
 /// Words that begin an item.
 pub const ITEM_WORDS: &[&str] = &["use", "fn", "proxy"];
 
-/// Words that cannot be names.
-pub const KEYWORDS: &[&str] = &["use", "fn", "proxy", "let", "in"];
-
 /// A piece of a text that holds one item.
 #[derive(Debug)]
 pub struct Chunk {

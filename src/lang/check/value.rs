@@ -4,6 +4,7 @@ use super::super::ast::{Block, Expr, ExprKind, Ident, Selector, Span};
 use super::super::diagnostic::Diagnostic;
 use super::super::parse::{RED_ZONE, STACK};
 use super::super::{names, symbols};
+use super::scope::CONSTANTS;
 use super::shift::shift;
 use super::{Checker, Local, Val};
 use crate::ir::{Node, NodeId};
@@ -45,7 +46,7 @@ impl Checker<'_> {
             ExprKind::Path(path) => self.path(path, e.span),
             ExprKind::Tensor(rows) => self.literal(rows, e.span),
             ExprKind::Call { path, args } => self.call(path, args, e.span),
-            ExprKind::Prefix { op, arg } => match signed(e) {
+            ExprKind::Prefix { op, arg } => match self.signed_name(e).or_else(|| signed(e)) {
                 Some(x) => self.constant(x),
                 None => self.symbol(*op, &[arg], e.span),
             },
@@ -123,6 +124,16 @@ impl Checker<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A named constant with its sign: `-inf`.
+    fn signed_name(&mut self, e: &Expr) -> Option<f64> {
+        let ExprKind::Prefix { op, arg } = &e.kind else { return None };
+        let ExprKind::Path(path) = &arg.kind else { return None };
+        let [name] = &path[..] else { return None };
+        let &(_, x, _) = CONSTANTS.iter().find(|c| c.0 == name.text)?;
+        let free = self.local(&name.text).is_none();
+        free.then(|| symbols::apply(ops::row(*op), x)).flatten()
     }
 
     fn literal(&mut self, rows: &[Expr], span: Span) -> Val {
@@ -273,6 +284,15 @@ fn signed(e: &Expr) -> Option<f64> {
     }
 }
 
+/// An element of a literal tensor: a number or a named constant, with signs.
+fn element(e: &Expr) -> Option<f64> {
+    match &e.kind {
+        ExprKind::Path(path) if path.len() == 1 => CONSTANTS.iter().find(|c| c.0 == path[0].text).map(|c| c.1),
+        ExprKind::Prefix { op, arg } => symbols::apply(ops::row(*op), element(arg)?),
+        _ => signed(e),
+    }
+}
+
 type Misfit = (Span, String);
 
 fn literal_into(
@@ -297,7 +317,7 @@ fn literal_into(
         }
     }
     for row in rows {
-        match (&row.kind, signed(row)) {
+        match (&row.kind, element(row)) {
             (_, Some(x)) if dims.len() == axis + 1 => bits.push(x.to_bits()),
             (ExprKind::Tensor(inner), _) => literal_into(inner, row.span, axis + 1, dims, bits)?,
             (_, Some(_)) => return Err((row.span, "a number where a row is needed".into())),
