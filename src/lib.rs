@@ -17,6 +17,7 @@ pub mod capture;
 pub mod cli;
 pub mod data;
 pub mod engine;
+pub mod evolve;
 pub mod files;
 pub mod ir;
 pub mod lang;

@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 /// Bring programs into canonical form. A file that does not parse is left as it is.
 #[derive(Args)]
-#[command(after_help = "Example: lpz fmt --check proxies.lpz\n\nExit code 0: done; 1: --check found a difference; 2: a file does not parse.")]
+#[command(
+    after_help = "Example: lpz fmt --check proxies.lpz\n\nExit code 0: done; 1: --check found a difference; 2: a file does not parse."
+)]
 pub struct FmtArgs {
     /// Write nothing; say which files are not in canonical form
     #[arg(long)]

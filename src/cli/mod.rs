@@ -10,13 +10,14 @@ pub mod capture;
 pub mod check;
 pub mod devices;
 pub mod error;
-pub mod model_args;
+pub mod evolve;
 pub mod fmt;
+pub mod model_args;
 pub mod output;
-pub mod train;
 pub mod programs;
 pub mod rank;
 pub mod run;
+pub mod train;
 
 use clap::{Args, Parser, Subcommand};
 use error::CliError;
@@ -64,6 +65,7 @@ enum Command {
     Eval(run::EvalArgs),
     Capture(capture::CaptureArgs),
     Rank(rank::RankArgs),
+    Evolve(Box<evolve::EvolveArgs>),
     Fmt(fmt::FmtArgs),
 }
 
@@ -99,6 +101,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Eval(args) => run::eval(&args, &cli.global),
         Command::Capture(args) => capture::run(&args, &cli.global),
         Command::Rank(args) => rank::run(&args, &cli.global),
+        Command::Evolve(args) => evolve::run(&args, &cli.global),
         Command::Fmt(args) => fmt::run(&args, &cli.global),
     }
 }

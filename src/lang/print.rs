@@ -3,7 +3,8 @@
 //! nothing, and parsing it gives the same tree.
 
 use super::ast::{
-    Arg, AttrValue, Attribute, Block, Comment, Expr, ExprKind, File, Ident, Import, Item, ItemKind, Selector, Span,
+    Arg, AttrValue, Attribute, Block, Comment, Expr, ExprKind, File, Ident, Import, Item, ItemKind, Selector,
+    Span,
 };
 use super::layout::{Doc, cat, group, join, nest, text};
 use super::parse::{RED_ZONE, STACK};
@@ -88,7 +89,10 @@ impl Printer<'_> {
     /// A comment on the line that ends at `end`.
     fn trailing(&mut self, end: usize) -> Doc {
         match self.comments.get(self.next) {
-            Some(c) if c.span.start >= end && self.between(end, c.span.start).trim_matches([' ', '\t', ';']).is_empty() => {
+            Some(c)
+                if c.span.start >= end
+                    && self.between(end, c.span.start).trim_matches([' ', '\t', ';']).is_empty() =>
+            {
                 self.next += 1;
                 text(format!("  {}", c.text))
             }
@@ -200,7 +204,9 @@ impl Printer<'_> {
                 let arg = self.expr(arg, symbol_precedence(*op));
                 cat([text(symbol_text(*op)), arg])
             }
-            ExprKind::Postfix { op, arg } => cat([self.expr(arg, TIGHT), text(format!(".{}", symbol_text(*op)))]),
+            ExprKind::Postfix { op, arg } => {
+                cat([self.expr(arg, TIGHT), text(format!(".{}", symbol_text(*op)))])
+            }
             ExprKind::Dot { base, name } => cat([self.expr(base, TIGHT), text(format!(".{}", name.text))]),
             ExprKind::Index { base, selectors } => {
                 let base = self.expr(base, TIGHT);
@@ -239,7 +245,8 @@ impl Printer<'_> {
     fn chain(&mut self, e: &Expr) -> Doc {
         let level = precedence(e);
         let right = fixity(e) == Some(Fixity::Right);
-        let same = |e: &Expr| precedence(e) == level && fixity(e).is_some_and(|f| (f == Fixity::Right) == right);
+        let same =
+            |e: &Expr| precedence(e) == level && fixity(e).is_some_and(|f| (f == Fixity::Right) == right);
         let mut ops: Vec<OpId> = Vec::new();
         let mut operands: Vec<&Expr> = Vec::new();
         let mut at = e;
@@ -260,7 +267,8 @@ impl Printer<'_> {
         let docs: Vec<Doc> = operands.iter().map(|o| self.expr(o, level.saturating_add(1))).collect();
         let mut docs = docs.into_iter();
         let first = docs.next().unwrap_or_else(|| text(""));
-        let tail = ops.iter().zip(docs).flat_map(|(op, d)| [Doc::Line, text(format!("{} ", symbol_text(*op))), d]);
+        let tail =
+            ops.iter().zip(docs).flat_map(|(op, d)| [Doc::Line, text(format!("{} ", symbol_text(*op))), d]);
         group(cat([first, nest(cat(tail))]))
     }
 
@@ -275,7 +283,8 @@ impl Printer<'_> {
             lines.extend(self.comment_lines(head_end(&l.value)));
             let value = self.expr(&l.value, 0);
             let head = text(format!("let {} =", l.name.text));
-            let opens = matches!(l.value.kind, ExprKind::Fold { .. } | ExprKind::Block(_) | ExprKind::Call { .. });
+            let opens =
+                matches!(l.value.kind, ExprKind::Fold { .. } | ExprKind::Block(_) | ExprKind::Call { .. });
             lines.push(match opens {
                 true => cat([head, text(" "), value]),
                 false => group(cat([head, nest(cat([Doc::Line, value]))])),

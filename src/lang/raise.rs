@@ -96,7 +96,9 @@ impl Raise<'_> {
         let mut out = Vec::new();
         for id in all {
             let depth = match self.dag.node(id) {
-                Node::Op { args, .. } => args.iter().map(|a| depths.get(a).map_or(1, |d| d + 1)).max().unwrap_or(1),
+                Node::Op { args, .. } => {
+                    args.iter().map(|a| depths.get(a).map_or(1, |d| d + 1)).max().unwrap_or(1)
+                }
                 _ => 1,
             };
             let named = id != root && (uses.get(&id).is_some_and(|&n| n > 1) || depth > DEEPEST);
@@ -234,8 +236,9 @@ fn literal(dims: &[usize], bits: &[u64]) -> Expr {
 
 fn operator(op: OpId, attrs: &Attrs, mut args: Vec<Expr>, literals: bool) -> Expr {
     let row = ops::row(op);
-    let given: Vec<(usize, f64)> =
-        (0..row.attrs.len()).filter_map(|i| Some((i, attrs.num(i).filter(|&v| Some(v) != row.attrs[i].default)?))).collect();
+    let given: Vec<(usize, f64)> = (0..row.attrs.len())
+        .filter_map(|i| Some((i, attrs.num(i).filter(|&v| Some(v) != row.attrs[i].default)?)))
+        .collect();
     let fixity = row.symbol.map(|s| s.fixity);
     let kind = match (fixity, args.len(), &given[..]) {
         (Some(Fixity::Left | Fixity::Right), 2, []) => {
@@ -254,7 +257,9 @@ fn operator(op: OpId, attrs: &Attrs, mut args: Vec<Expr>, literals: bool) -> Exp
         _ => {
             let mut list: Vec<Arg> = args.into_iter().map(|value| Arg { name: None, value }).collect();
             list.extend(
-                given.iter().map(|&(i, v)| Arg { name: Some(Ident::new(row.attrs[i].name)), value: number(v) }),
+                given
+                    .iter()
+                    .map(|&(i, v)| Arg { name: Some(Ident::new(row.attrs[i].name)), value: number(v) }),
             );
             ExprKind::Call { path: vec![Ident::new(row.name)], args: list }
         }

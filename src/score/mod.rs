@@ -14,11 +14,11 @@ pub use cache::{ArchitectureCache, CacheStats, ReductionCache};
 pub use cost::Cost;
 
 use crate::engine::Engine;
-use crate::ir::Degenerate;
 use crate::ir::bind::{Binding, Cached, NoReductions, Reductions, bind_prepared};
 use crate::ir::prepare::Prepared;
+use crate::ir::{Bound, Degenerate};
 use crate::plan::demand::Demand;
-use crate::site::{Source, SourceError};
+use crate::site::{Outline, Source, SourceError};
 use std::time::Instant;
 use stream::Stream;
 
@@ -159,4 +159,10 @@ fn store(cache: &ArchitectureCache, binding: &Binding, outcome: &above::Outcome,
             cache.store(*key, Cached { value, rounding_noise });
         }
     }
+}
+
+/// Floating-point operations of every program of a bound graph, as in [`Cost::flops`], without
+/// running anything.
+pub fn flops(graph: &Bound, outline: &Outline) -> Vec<f64> {
+    cost::costs(graph, outline, &[], 0.0).into_iter().map(|c| c.flops).collect()
 }

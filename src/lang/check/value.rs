@@ -287,7 +287,9 @@ fn signed(e: &Expr) -> Option<f64> {
 /// An element of a literal tensor: a number or a named constant, with signs.
 fn element(e: &Expr) -> Option<f64> {
     match &e.kind {
-        ExprKind::Path(path) if path.len() == 1 => CONSTANTS.iter().find(|c| c.0 == path[0].text).map(|c| c.1),
+        ExprKind::Path(path) if path.len() == 1 => {
+            CONSTANTS.iter().find(|c| c.0 == path[0].text).map(|c| c.1)
+        }
         ExprKind::Prefix { op, arg } => symbols::apply(ops::row(*op), element(arg)?),
         _ => signed(e),
     }

@@ -1,0 +1,154 @@
+//! `lpz evolve`: finds proxies.
+
+mod args;
+mod plan;
+mod setup;
+mod show;
+
+pub use args::EvolveArgs;
+pub(super) use setup::{Subjects, references, space};
+
+use super::Global;
+use super::error::CliError;
+use super::output::Progress;
+use crate::engine::Engine;
+use crate::evolve::driver::Driver;
+use crate::evolve::evaluator::EvaluatorError;
+use crate::evolve::expr::Expr;
+use crate::evolve::finish::Report;
+use crate::evolve::folder::{FolderError, RunFile};
+use crate::evolve::language::Language;
+use crate::evolve::run::{Job, RunError, Status, run as go};
+use crate::evolve::space::Genome;
+use crate::evolve::space::free::Text;
+use crate::ir::Dag;
+use crate::site::{Source, SourceError};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set by Ctrl-C; the search stops at the next barrier.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Runs the command.
+///
+/// # Errors
+/// Bad input, and everything that can fail in a run.
+pub fn run(args: &EvolveArgs, global: &Global) -> Result<ExitCode, CliError> {
+    if args.rules {
+        return show::rules(global);
+    }
+    let started = match &args.resume {
+        Some(dir) => plan::resumed(args, dir)?,
+        None => plan::fresh(args, global)?,
+    };
+    // The second Ctrl-C ends the process at once.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    let (file, report) = session(args, global, &started)?;
+    show::outcome(global, &started.folder, &file, &report)?;
+    if STOP.load(Ordering::Relaxed) {
+        return Err(CliError::interrupted(format!(
+            "interrupted; everything is in {} and `lpz evolve --resume` goes on with it",
+            started.folder.path().display()
+        )));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the search of a plan to its end.
+fn session(args: &EvolveArgs, global: &Global, start: &plan::Start) -> Result<(RunFile, Report), CliError> {
+    let plan = &start.run.plan;
+    let subjects = &start.subjects;
+    let (references, reference_dag) = references(args.beside);
+    let batches = references.iter().map(|r| batches(&r.program)).max().unwrap_or(1);
+    let source = |i: usize| open(subjects, i, batches);
+    let engine = || -> Box<dyn Engine> { subjects.data.engine.make() };
+    let mut driver = Driver::new(&subjects.identities, &source, &engine, args.max_memory)?;
+    let parts = subjects.parts(plan, &driver)?;
+    let language = Rc::new(Language::new());
+    let vocab = plan.space.vocabulary.as_ref().map(|v| start.folder.path().join(v));
+    let limits = (plan.settings.max_size, plan.settings.max_depth);
+    let space = space(&plan.space, vocab.as_deref(), limits, &driver, subjects.configs.len(), &language)?;
+    let initial = plan.initial.iter().map(|text| initial(text, &language)).collect::<Result<_, _>>()?;
+    let mut progress = Progress::new(global, "evolve", show::total(&start.run.budget));
+    let mut seen = |s: &Status<'_>| {
+        progress.step(&show::status(s));
+        if args.json_lines {
+            show::line(s);
+        }
+    };
+    let job = Job {
+        folder: Some(&start.folder),
+        run: start.run.clone(),
+        space: space.as_ref(),
+        text: language.as_ref(),
+        parts: &parts,
+        initial,
+        references: &references,
+        reference_dag: &reference_dag,
+        format: &formatted,
+        stop: &STOP,
+    };
+    Ok(go(job, args.resume.is_some(), &mut driver, &mut seen)?)
+}
+
+fn batches(p: &crate::ir::Program) -> usize {
+    match p.capture.batches {
+        crate::site::Batches::Many(n) => n,
+        _ => 1,
+    }
+}
+
+fn open(s: &Subjects, i: usize, batches: usize) -> Result<Box<dyn Source>, SourceError> {
+    let model = s.data.open(&s.configs[i], None, &s.tokens, batches, s.seed)?;
+    Ok(Box::new(model))
+}
+
+/// An initial program as a genome of the space `free`.
+fn initial(text: &str, language: &Language) -> Result<Genome, CliError> {
+    let mut dag = Dag::default();
+    let root = language.parse(text, &mut dag).map_err(CliError::new)?;
+    Ok(Genome::Expr(Expr::lift(&dag, root)))
+}
+
+/// A module in canonical form.
+fn formatted(text: &str) -> String {
+    let mut sources = crate::lang::Sources::default();
+    let id = sources.add("hall_of_fame.lpz", text);
+    let (file, diagnostics) = crate::lang::parse_file(text, id);
+    match diagnostics.iter().any(crate::lang::Diagnostic::is_error) {
+        true => text.to_owned(),
+        false => crate::lang::print_file(&file, text),
+    }
+}
+
+impl From<EvaluatorError> for CliError {
+    fn from(e: EvaluatorError) -> Self {
+        let error = CliError::new(e.message);
+        match e.help {
+            Some(help) => error.help(help),
+            None => error,
+        }
+    }
+}
+
+impl From<FolderError> for CliError {
+    fn from(e: FolderError) -> Self {
+        let help = e.help();
+        CliError::new(e.to_string()).help(help)
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(e: RunError) -> Self {
+        match e {
+            RunError::Evaluator(e) => e.into(),
+            RunError::Folder(e) => e.into(),
+            RunError::Plan(text) => CliError::new(text),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! From a plan to what a run works on: benchmarks, split, models, space, known proxies. Shared by
+//! new runs, resumed ones and `lpz verify`.
+
+use super::super::error::CliError;
+use super::super::model_args::{DataArgs, EngineName, Precision};
+use super::args::Beside;
+use crate::bench::Bench;
+use crate::data::Tokens;
+use crate::evolve::driver::Driver;
+use crate::evolve::figures::Part;
+use crate::evolve::finish::{Parts, Reference};
+use crate::evolve::folder::{BenchUsed, ModelUsed, Plan, SpaceUsed};
+use crate::evolve::inputs::inputs;
+use crate::evolve::language::{Language, compiler, vocabulary};
+use crate::evolve::space::Space;
+use crate::evolve::space::free::menu::Menu;
+use crate::evolve::space::free::{Choice, FreeSpace};
+use crate::evolve::space::vocab::{Form, VocabSpace};
+use crate::evolve::split::{SMALLEST_PART, split};
+use crate::ir::Dag;
+use crate::ir::key::{Key, key_of};
+use crate::lang::Library;
+use crate::model::Config;
+use crate::site::{KINDS, NUMBERS, OBJECTIVES, ROLES, option};
+use clap::ValueEnum;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Architectures with their ground truth and how they are run.
+pub struct Subjects {
+    /// Configurations.
+    pub configs: Vec<Config>,
+    /// Identities for the reduction cache.
+    pub identities: Vec<Key>,
+    /// Architectures as text: equal ones are duplicates.
+    pub keys: Vec<String>,
+    /// Ground truth, higher is better.
+    pub truth: Vec<f64>,
+    /// Benchmark of each.
+    pub bench: Vec<usize>,
+    /// Benchmarks as they go into the plan.
+    pub used: Vec<BenchUsed>,
+    /// Data options.
+    pub data: DataArgs,
+    /// Where tokens come from.
+    pub tokens: Tokens,
+    /// Seed of parameters and tokens.
+    pub seed: u64,
+}
+
+impl Subjects {
+    /// Reads benchmarks; `metrics` has one for all, one for each, or none.
+    ///
+    /// # Errors
+    /// Files, metrics and configurations that are wrong, named.
+    pub fn load(benches: &[(String, Option<String>)], model: &ModelUsed) -> Result<Self, CliError> {
+        let data = data_args(model)?;
+        let tokens = data.tokens()?;
+        let mut all = Subjects {
+            configs: Vec::new(),
+            identities: Vec::new(),
+            keys: Vec::new(),
+            truth: Vec::new(),
+            bench: Vec::new(),
+            used: Vec::new(),
+            data,
+            tokens,
+            seed: model.seed,
+        };
+        for (path, metric) in benches {
+            all.add(path, metric.as_deref(), model)?;
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, path: &str, metric: Option<&str>, model: &ModelUsed) -> Result<(), CliError> {
+        let mut bench = Bench::read(Path::new(path))?;
+        if let Some(n) = model.limit {
+            bench.sample(n, model.seed);
+        }
+        let metric = bench.metric(metric)?.to_owned();
+        let truth = bench.truth(&metric)?;
+        let keys = bench.keys();
+        let bits: Vec<u64> = truth.iter().map(|t| t.to_bits()).collect();
+        for (record, key) in bench.records.iter().zip(&keys) {
+            let config = Config::from_json(&record.config)
+                .map_err(|e| CliError::new(format!("{path}, architecture `{}`: {e}", record.id)))?;
+            self.configs.push(config);
+            self.identities.push(self.data.identity(&record.config, self.seed));
+            self.keys.push(key.clone());
+        }
+        self.used.push(BenchUsed {
+            path: path.to_owned(),
+            metric,
+            hash: format!("{:032x}", key_of(&(&keys, &bits)).0),
+            architectures: keys.len(),
+        });
+        self.bench.extend(std::iter::repeat_n(self.used.len() - 1, keys.len()));
+        self.truth.extend(truth);
+        Ok(())
+    }
+
+    /// The split of the plan.
+    ///
+    /// # Errors
+    /// When a part would be too small.
+    pub fn parts(&self, plan: &Plan, driver: &Driver<'_>) -> Result<Parts, CliError> {
+        let seed = plan.settings.seed;
+        let s = split(&self.keys, plan.fractions.0, plan.fractions.1, seed).map_err(|e| {
+            CliError::new(e.to_string())
+                .help("take a larger benchmark or --limit, or other --search-share and --validation-share")
+        })?;
+        use crate::evolve::evaluator::Evaluator;
+        let part = |archs: Vec<usize>| Part {
+            truth: archs.iter().map(|&a| self.truth[a]).collect(),
+            params: archs.iter().map(|&a| driver.number(a, "params", None).unwrap_or(0.0)).collect(),
+            bench: archs.iter().map(|&a| self.bench[a]).collect(),
+            over: plan.settings.over,
+            archs,
+        };
+        let parts =
+            Parts { search: part(s.search), validation: part(s.validation), test: part(s.test), seed };
+        for (b, used) in self.used.iter().enumerate() {
+            for p in [&parts.search, &parts.validation, &parts.test] {
+                let n = p.bench.iter().filter(|x| **x == b).count();
+                if n < SMALLEST_PART {
+                    return Err(CliError::new(format!(
+                        "{}: {n} architectures fall into a part of the split, {SMALLEST_PART} are needed",
+                        used.path
+                    ))
+                    .help("take a larger benchmark or --limit"));
+                }
+            }
+        }
+        Ok(parts)
+    }
+}
+
+fn data_args(m: &ModelUsed) -> Result<DataArgs, CliError> {
+    let named = |what: &str, name: &str| CliError::new(format!("unknown {what} `{name}` in run.json"));
+    let objective = match &m.objective {
+        None => Vec::new(),
+        Some(name) => vec![option(OBJECTIVES, name).ok_or_else(|| named("objective", name))?],
+    };
+    Ok(DataArgs {
+        inputs: m.inputs.clone(),
+        text: m.text.clone(),
+        tokenizer: m.tokenizer.clone(),
+        random_tokens: m.inputs.is_none() && m.text.is_none(),
+        batch: m.batch,
+        seq: m.seq,
+        objective,
+        precision: Precision::from_str(&m.precision, true).map_err(|_| named("precision", &m.precision))?,
+        engine: EngineName::from_str(&m.engine, true).map_err(|_| named("engine", &m.engine))?,
+    })
+}
+
+/// The space of a plan on the architectures at hand; `vocabulary` is the file that `linear`, `tree`
+/// and `graph` draw from.
+///
+/// # Errors
+/// A vocabulary that is wrong; no sites that all architectures have.
+pub fn space(
+    used: &SpaceUsed,
+    vocab: Option<&Path>,
+    limits: (usize, usize),
+    driver: &Driver<'_>,
+    archs: usize,
+    language: &Rc<Language>,
+) -> Result<Box<dyn Space>, CliError> {
+    let has = |kind: &str| {
+        (0..archs).all(|a| {
+            driver.outline(a).sites.iter().any(|s| KINDS.iter().any(|k| k.kind == s.kind && k.name == kind))
+        })
+    };
+    let form = match used.name.as_str() {
+        "linear" => Form::Linear(used.n_unary),
+        "tree" => Form::Tree(used.n_unary),
+        "graph" => Form::Graph(used.n_nodes),
+        _ => return Ok(Box::new(free(limits, driver, archs, language))),
+    };
+    let import = vocab.map_or_else(
+        || "use std::lpzero".to_owned(),
+        |p| format!("use \"./{}\"", p.file_name().unwrap_or_default().to_string_lossy()),
+    );
+    let here = vocab.map_or_else(|| import.clone(), |p| format!("use \"{}\"", p.display()));
+    let vocabulary = vocabulary(vocab, import, !matches!(form, Form::Linear(_))).map_err(CliError::new)?;
+    let causal = {
+        use crate::evolve::evaluator::Evaluator;
+        (0..archs).all(|a| driver.number(a, "causal", None) == Some(1.0))
+    };
+    let inputs = inputs(causal, has);
+    if inputs.is_empty() {
+        return Err(CliError::new("the architectures have no sites in common that this space reads")
+            .help("use --space free"));
+    }
+    let compile = compiler(language.clone(), if vocab.is_some() { here } else { String::new() });
+    Ok(Box::new(VocabSpace { form, vocabulary, inputs, compile }))
+}
+
+fn free(limits: (usize, usize), driver: &Driver<'_>, archs: usize, language: &Rc<Language>) -> FreeSpace {
+    use crate::evolve::evaluator::Evaluator;
+    let all = |kind, role: Option<&str>| {
+        (0..archs).all(|a| {
+            let mut sites = driver.outline(a).sites.iter();
+            sites.any(|s| s.kind == kind && role.is_none_or(|r| s.roles.contains(&r)))
+        })
+    };
+    let sites = KINDS
+        .iter()
+        .filter(|k| all(k.kind, None))
+        .map(|k| {
+            let roles =
+                ROLES.iter().filter(|r| r.sites && all(k.kind, Some(r.name))).map(|r| r.name).collect();
+            // Second order costs nine forward passes, and stored layouts are the published scores' business.
+            let cheap = |f: &crate::site::Field| {
+                use crate::site::Field;
+                !matches!(f, Field::Hvp | Field::StoredWeight | Field::StoredGrad)
+            };
+            let fields = k.fields.iter().map(|(f, _)| *f).filter(cheap).collect();
+            Choice { kind: k.kind, roles, fields }
+        })
+        .collect();
+    let names = NUMBERS.iter().map(|n| (n.name, None));
+    let roles = ROLES.iter().filter(|r| r.params).map(|r| ("params", Some(r.name)));
+    let numbers = names
+        .chain(roles)
+        .filter(|&(name, role)| {
+            let first = driver.number(0, name, role);
+            first.is_some()
+                && (0..archs).all(|a| driver.number(a, name, role).is_some())
+                && (0..archs).any(|a| driver.number(a, name, role) != first)
+        })
+        .collect();
+    FreeSpace {
+        sites,
+        numbers,
+        size: limits.0,
+        depth: limits.1.min(8),
+        menu: Menu::new(),
+        text: language.clone(),
+    }
+}
+
+/// Trivial baselines, by their names in the standard library.
+const BASELINES: &[&str] = &[
+    "num_params",
+    "params_decoder",
+    "params_attention",
+    "num_flops",
+    "num_layers",
+    "depth_logwidth",
+    "spectral_capacity",
+];
+
+/// Classical proxies that cost no more than one backward pass.
+const CLASSICAL: &[&str] = &[
+    "l2_norm",
+    "grad_norm",
+    "snip",
+    "synaptic_saliency",
+    "fisher",
+    "synflow",
+    "logsynflow",
+    "activation_distance",
+    "head_confidence",
+    "softmax_confidence",
+    "nwot",
+    "lpzero_bert",
+    "lpzero_gpt2",
+];
+
+/// Known proxies for comparison, and their programs.
+pub fn references(beside: Beside) -> (Vec<Reference>, Dag) {
+    let mut dag = Dag::default();
+    let mut library = Library::new();
+    let mut out = Vec::new();
+    let groups: &[(bool, &[&str])] = match beside {
+        Beside::None => &[],
+        Beside::Baselines => &[(true, BASELINES)],
+        Beside::Classical => &[(true, BASELINES), (false, CLASSICAL)],
+    };
+    for (baseline, names) in groups {
+        for name in *names {
+            let found = library.resolve(&format!("std::{name}"), &mut dag).unwrap_or_default();
+            out.extend(found.into_iter().map(|p| Reference {
+                name: format!("std::{name}"),
+                baseline: *baseline,
+                program: p.program,
+            }));
+        }
+    }
+    (out, dag)
+}

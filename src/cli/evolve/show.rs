@@ -1,0 +1,163 @@
+//! What `lpz evolve` says: rules, progress, the final table, JSON.
+
+use super::super::Global;
+use super::super::error::CliError;
+use super::super::output;
+use crate::evolve::figures::Figures;
+use crate::evolve::finish::{Entry, Known, Report};
+use crate::evolve::folder::{Folder, RunFile};
+use crate::evolve::rules::{RULES, Stage};
+use crate::evolve::run::Status;
+use crate::evolve::settings::Budget;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// `--rules`.
+///
+/// # Errors
+/// When output cannot be written.
+pub fn rules(global: &Global) -> Result<ExitCode, CliError> {
+    let stage = |s: Stage| if s == Stage::Static { "static" } else { "dynamic" };
+    let list: Vec<Value> = RULES
+        .iter()
+        .map(|r| json!({"name": r.name, "stage": stage(r.stage()), "reason": r.reason}))
+        .collect();
+    if !output::json(global, &json!({ "rules": list }))? {
+        let mut t = table(&["rule", "stage", "rejects because"]);
+        for r in RULES {
+            t.add_row([r.name, stage(r.stage()), r.reason]);
+        }
+        output::print(&format!("{t}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut t = Table::new();
+    t.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    t.set_header(header);
+    t
+}
+
+/// Steps that the progress bar counts.
+pub fn total(b: &Budget) -> u64 {
+    b.iterations.unwrap_or(0)
+}
+
+/// One line of progress.
+pub fn status(s: &Status<'_>) -> String {
+    let best = s.state.hall.members.first();
+    let rejected: u64 = s.state.rules.counts.iter().sum();
+    format!(
+        "best {:.3} ({} nodes), {} evaluated, {:.0}/s, {rejected} rejected by rule, {:.0} % of terms known",
+        best.map_or(0.0, |b| b.fitness.value),
+        best.map_or(0.0, |b| b.complexity),
+        s.state.evaluations,
+        s.state.evaluations as f64 / s.seconds.max(1e-9),
+        100.0 * s.hits as f64 / (s.hits + s.misses).max(1) as f64
+    )
+}
+
+/// `--json-lines`.
+pub fn line(s: &Status<'_>) {
+    let best = s.state.hall.members.first();
+    let value = json!({
+        "generation": s.state.generation,
+        "evaluations": s.state.evaluations,
+        "best": best.map(|b| b.fitness.value),
+        "complexity": best.map(|b| b.complexity),
+        "seconds": s.seconds,
+    });
+    // A reader that went away does not end the run.
+    let _ = output::print(&format!("{value}\n"));
+}
+
+/// The result, as a table or JSON.
+///
+/// # Errors
+/// When output cannot be written.
+pub fn outcome(global: &Global, folder: &Folder, run: &RunFile, report: &Report) -> Result<(), CliError> {
+    let path = folder.path().display().to_string();
+    let value = json!({
+        "run": path,
+        "evaluations": run.evaluations,
+        "generations": run.generations,
+        "seconds": run.seconds.iter().sum::<f64>(),
+        "stopped": run.stopped,
+        "best": report.best,
+        "known": report.known,
+        "rules": run.rules,
+        "cache": run.cache,
+    });
+    if output::json(global, &value)? {
+        return Ok(());
+    }
+    output::print(&format!("{}\n", figures(report)))?;
+    let counted: Vec<String> =
+        run.rules.iter().filter(|(_, n)| n.as_u64() != Some(0)).map(|(r, n)| format!("{r} {n}")).collect();
+    output::print(&format!(
+        "{} programs evaluated in {} generations, {:.1} s; rejected: {}\n{path}: {}\n",
+        run.evaluations,
+        run.generations,
+        run.seconds.iter().sum::<f64>(),
+        if counted.is_empty() { "none".into() } else { counted.join(", ") },
+        run.stopped.as_deref().unwrap_or("running"),
+    ))
+}
+
+fn figures(report: &Report) -> Table {
+    let mut t = table(&[
+        "proxy",
+        "search τ-a",
+        "valid. τ-a",
+        "test τ-a",
+        "95 %",
+        "test ρ",
+        "test τ at equal size",
+        "distinct",
+        "nodes",
+    ]);
+    for e in &report.best {
+        t.add_row(found(e));
+    }
+    for k in &report.known {
+        t.add_row(known(k));
+    }
+    t
+}
+
+fn found(e: &Entry) -> Vec<String> {
+    let mut row = vec![e.name.clone(), three(e.search.tau_a), three(e.validation.tau_a)];
+    row.extend(tested(&e.test));
+    row.push(format!("{}{}", e.complexity, e.same_as.as_ref().map_or(String::new(), |k| format!(" = {k}"))));
+    row
+}
+
+fn known(k: &Known) -> Vec<String> {
+    let mut row = vec![
+        format!("({})", k.name),
+        k.search.as_ref().map_or("-".into(), |f| three(f.tau_a)),
+        String::new(),
+    ];
+    match &k.test {
+        Some(f) => row.extend(tested(f)),
+        None => row.push(k.degenerate.clone().unwrap_or_default()),
+    }
+    row
+}
+
+fn tested(f: &Figures) -> Vec<String> {
+    let maybe = |x: Option<f64>| x.map_or("-".to_owned(), three);
+    vec![
+        three(f.tau_a),
+        f.tau_a_ci.map_or(String::new(), |i| format!("{:.2}..{:.2}", i.lo, i.hi)),
+        maybe(f.rho),
+        maybe(f.tau_size_controlled),
+        f.distinct.to_string(),
+    ]
+}
+
+fn three(x: f64) -> String {
+    format!("{x:.3}")
+}

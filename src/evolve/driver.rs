@@ -1,0 +1,199 @@
+//! The real evaluator: architectures of benchmarks, run through the score driver, with the
+//! reduction cache and the tensors of earlier runs kept as far as memory allows.
+
+use super::evaluator::{Evaluator, EvaluatorError, Outcome};
+use super::held::{Held, Kept};
+use crate::engine::Engine;
+use crate::ir::bind::{Reductions, bind_prepared};
+use crate::ir::key::Key;
+use crate::ir::prepare::{Prepared, run_number};
+use crate::ir::{Collection, Dag, Degenerate, Node, NodeId, Program};
+use crate::score::{CacheStats, ReductionCache, Scorer};
+use crate::site::{Objective, Outline, Site, Source, SourceError};
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Makes the source of an architecture: a model with its data, or a stored capture.
+pub type MakeSource<'a> = dyn Fn(usize) -> Result<Box<dyn Source>, SourceError> + Sync + 'a;
+/// Makes an engine.
+pub type MakeEngine<'a> = dyn Fn() -> Box<dyn Engine> + Sync + 'a;
+
+/// One architecture.
+struct Architecture {
+    outline: Outline,
+    objective: Objective,
+    key: Key,
+    kept: Mutex<Kept>,
+}
+
+/// Scores programs on the architectures of benchmarks.
+pub struct Driver<'a> {
+    archs: Vec<Architecture>,
+    source: &'a MakeSource<'a>,
+    engine: &'a MakeEngine<'a>,
+    cache: ReductionCache,
+    noise: FxHashSet<NodeNoise>,
+    runs: AtomicU64,
+}
+
+/// Identity of a program that reads rounding noise.
+type NodeNoise = Key;
+
+/// Bytes of the reduction cache.
+const CACHE: usize = 1 << 30;
+
+/// Knows nothing: for estimates.
+struct Nothing;
+impl Reductions for Nothing {
+    fn lookup(&self, _: Key) -> Option<crate::ir::bind::Cached> {
+        None
+    }
+}
+
+impl<'a> Driver<'a> {
+    /// `identities` tell architectures apart (config, seed, data, precision); equal ones share what is
+    /// computed. `memory` bounds the bytes of tensors that are kept between runs.
+    ///
+    /// # Errors
+    /// When an architecture cannot be built.
+    pub fn new(
+        identities: &[Key],
+        source: &'a MakeSource<'a>,
+        engine: &'a MakeEngine<'a>,
+        memory: usize,
+    ) -> Result<Self, EvaluatorError> {
+        let each = memory / identities.len().max(1);
+        let archs: Result<Vec<Architecture>, SourceError> = (0..identities.len())
+            .into_par_iter()
+            .map(|i| {
+                let s = source(i)?;
+                Ok(Architecture {
+                    outline: s.outline().clone(),
+                    objective: s.default_objective(),
+                    key: identities[i],
+                    kept: Mutex::new(Kept::new(each)),
+                })
+            })
+            .collect();
+        let archs = archs.map_err(failed)?;
+        let cache = ReductionCache::new(CACHE);
+        Ok(Driver { archs, source, engine, cache, noise: FxHashSet::default(), runs: AtomicU64::new(0) })
+    }
+
+    /// What the reduction cache did.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    /// Times a model was run.
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// What is known of an architecture without running it.
+    pub fn outline(&self, arch: usize) -> &Outline {
+        &self.archs[arch].outline
+    }
+
+    fn one(
+        &self,
+        prepared: &Prepared,
+        arch: usize,
+        numbers: bool,
+    ) -> Result<Vec<(Outcome, bool)>, SourceError> {
+        let a = &self.archs[arch];
+        let mut kept = a.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let make = || (self.source)(arch);
+        let mut held = Held::new(&a.outline, a.objective, &mut kept, &make, numbers);
+        let mut engine = (self.engine)();
+        let mut scorer = Scorer::new(engine.as_mut());
+        scorer.cache = Some(self.cache.of(a.key));
+        scorer.explain = false;
+        let scores = scorer.score(prepared, &mut held)?;
+        self.runs.fetch_add(held.runs, Ordering::Relaxed);
+        Ok(scores.scores.into_iter().map(|s| (s.value.map_err(Box::new), s.rounding_noise)).collect())
+    }
+}
+
+fn failed(e: SourceError) -> EvaluatorError {
+    EvaluatorError { message: e.message, help: e.help }
+}
+
+impl Evaluator for Driver<'_> {
+    fn architectures(&self) -> usize {
+        self.archs.len()
+    }
+
+    fn number(&self, arch: usize, name: &str, role: Option<&str>) -> Option<f64> {
+        let o = &self.archs[arch].outline;
+        match role {
+            Some(role) => o.params.iter().find(|(n, _)| *n == role).map(|(_, x)| *x),
+            None => o.numbers.iter().find(|(n, _)| *n == name).map(|(_, x)| *x),
+        }
+    }
+
+    fn scores(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+    ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
+        if programs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prepared = Prepared::new(dag, programs);
+        let numbers = dag.nodes().iter().any(|n| matches!(n, Node::Model(name, _) if run_number(name)));
+        let columns: Result<Vec<Vec<(Outcome, bool)>>, SourceError> =
+            archs.par_iter().map(|&a| self.one(&prepared, a, numbers)).collect();
+        let columns = columns.map_err(failed)?;
+        for (i, p) in programs.iter().enumerate() {
+            if columns.iter().any(|c| c[i].1) {
+                self.noise.insert(super::terms::identity(dag, p.root));
+            }
+        }
+        let mut rows: Vec<Vec<Outcome>> = programs.iter().map(|_| Vec::with_capacity(archs.len())).collect();
+        for column in columns {
+            for (row, (outcome, _)) in rows.iter_mut().zip(column) {
+                row.push(outcome);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn cost(&self, dag: &Dag, program: &Program) -> Result<f64, Degenerate> {
+        let Some(a) = self.archs.first() else { return Ok(0.0) };
+        let programs = [program.clone()];
+        let prepared = Prepared::new(dag, &programs);
+        let binding = bind_prepared(&prepared, &a.outline, a.objective, &Nothing, None);
+        if let Some(Err(d)) = binding.graph.roots.first() {
+            return Err(d.clone());
+        }
+        Ok(crate::score::flops(&binding.graph, &a.outline).first().copied().unwrap_or(0.0))
+    }
+
+    fn noisy(&self, dag: &Dag, root: NodeId) -> bool {
+        !self.noise.is_empty()
+            && super::terms::terms_of(dag, root)
+                .iter()
+                .any(|&t| self.noise.contains(&super::terms::identity(dag, t)))
+    }
+
+    fn has_sites(&self, over: &Collection) -> bool {
+        self.archs.iter().all(|a| has_sites(&a.outline, over))
+    }
+}
+
+fn has_sites(outline: &Outline, over: &Collection) -> bool {
+    match over {
+        Collection::Sites { kind, filter, .. } => outline.sites.iter().any(|s: &Site| {
+            let role = filter.roles.is_empty() || filter.roles.iter().any(|r| s.roles.contains(r));
+            let layer = filter.layers.is_empty()
+                || s.layer.is_some_and(|l| filter.layers.iter().any(|range| range.contains(&l)));
+            s.kind == *kind && role && layer
+        }),
+        Collection::Zip(parts) => parts.iter().all(|p| has_sites(outline, p)),
+        Collection::Chain(parts) => parts.iter().any(|p| has_sites(outline, p)),
+    }
+}

@@ -1,0 +1,54 @@
+//! Where scores come from, as the search sees it. The real one runs models through the score
+//! driver; tests use synthetic ones.
+
+use crate::ir::{Collection, Dag, Degenerate, NodeId, Program};
+
+/// A score, or why there is none.
+pub type Outcome = Result<f64, Box<Degenerate>>;
+
+/// Scores could not be computed at all (a model that cannot run, a file that cannot be read).
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct EvaluatorError {
+    /// What failed, with the place.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Scores programs on numbered architectures.
+pub trait Evaluator {
+    /// Number of architectures.
+    fn architectures(&self) -> usize;
+
+    /// A number that is known of an architecture without running it (`depth`, `params[ffn]`).
+    fn number(&self, arch: usize, name: &str, role: Option<&str>) -> Option<f64>;
+
+    /// The score of every program on every architecture of `archs`, by program, then architecture.
+    /// The same call gives the same bits, whatever was asked before and with any number of threads.
+    ///
+    /// # Errors
+    /// When an architecture cannot be run.
+    fn scores(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+    ) -> Result<Vec<Vec<Outcome>>, EvaluatorError>;
+
+    /// What one score of the program costs, in operations, on the first architecture.
+    ///
+    /// # Errors
+    /// When its shapes do not fit there.
+    fn cost(&self, dag: &Dag, program: &Program) -> Result<f64, Degenerate>;
+
+    /// Does the program read gradients that are rounding noise (known after it was scored)?
+    fn noisy(&self, _dag: &Dag, _root: NodeId) -> bool {
+        false
+    }
+
+    /// Has every architecture sites in this collection?
+    fn has_sites(&self, _over: &Collection) -> bool {
+        true
+    }
+}

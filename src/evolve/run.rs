@@ -1,0 +1,196 @@
+//! A run from its plan to its report: generations until a budget is spent or somebody interrupts,
+//! checkpoints on the way, and everything written at the end.
+
+use super::checkpoint;
+use super::evaluator::{Evaluator, EvaluatorError};
+use super::finish::{self, Finish, Parts, Reference, Report};
+use super::folder::{Folder, FolderError, RunFile, rejections};
+use super::rules::Counted;
+use super::search::{Search, State};
+use super::settings::Budget;
+use super::space::free::Text;
+use super::space::{Genome, Space};
+use crate::ir::Dag;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Scores.
+    #[error(transparent)]
+    Evaluator(#[from] EvaluatorError),
+    /// Folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Settings or checkpoint.
+    #[error("{0}")]
+    Plan(String),
+}
+
+/// Everything a run needs besides the evaluator.
+pub struct Job<'a> {
+    /// Folder; none keeps everything in memory.
+    pub folder: Option<&'a Folder>,
+    /// `run.json` so far.
+    pub run: RunFile,
+    /// Space.
+    pub space: &'a dyn Space,
+    /// The language.
+    pub text: &'a dyn Text,
+    /// Split.
+    pub parts: &'a Parts,
+    /// First programs.
+    pub initial: Vec<Genome>,
+    /// Known proxies to compare with.
+    pub references: &'a [Reference],
+    /// Where they live.
+    pub reference_dag: &'a Dag,
+    /// Formats a module.
+    pub format: &'a dyn Fn(&str) -> String,
+    /// Set from outside to stop at the next barrier.
+    pub stop: &'a AtomicBool,
+}
+
+/// How far a run is; for progress.
+pub struct Status<'a> {
+    /// State after the latest generation.
+    pub state: &'a State,
+    /// Seconds of this session.
+    pub seconds: f64,
+    /// Values of terms that were known.
+    pub hits: u64,
+    /// Values of terms that were computed.
+    pub misses: u64,
+}
+
+/// Seconds between checkpoints.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Runs (or goes on with) a job; `report` sees every generation.
+///
+/// # Errors
+/// When an architecture cannot be run or a file cannot be written; what was written stays.
+pub fn run(
+    mut job: Job<'_>,
+    resume: bool,
+    eval: &mut dyn Evaluator,
+    progress: &mut dyn FnMut(&Status<'_>),
+) -> Result<(RunFile, Report), RunError> {
+    let started = Instant::now();
+    let settings = job.run.plan.settings.clone();
+    let part = &job.parts.search;
+    let mut search = Search::new(&settings, job.space, eval, &part.archs, &part.truth, &part.bench)
+        .map_err(RunError::Plan)?;
+    search.seed_with(std::mem::take(&mut job.initial));
+    if resume && let Some(folder) = job.folder {
+        restore(&mut search, folder, &job)?;
+    }
+    let mut saved = Instant::now();
+    let stopped = loop {
+        if let Some(reason) = spent(&search.state, &job.run.budget, started, job.stop) {
+            break reason;
+        }
+        search.step()?;
+        let (hits, misses) = (search.terms.hits, search.terms.misses);
+        let seconds = started.elapsed().as_secs_f64();
+        progress(&Status { state: &search.state, seconds, hits, misses });
+        if saved.elapsed() >= EVERY {
+            save(&search, &job)?;
+            saved = Instant::now();
+        }
+    };
+    save(&search, &job)?;
+    let (state, hits, misses) = (search.state.clone(), search.terms.hits, search.terms.misses);
+    drop(search);
+    let mut file = job.run.clone();
+    file.stopped = Some(stopped);
+    note(&mut file, &state, started, hits, misses);
+    let report = conclude(&job, &state, eval)?;
+    file.seconds.pop();
+    note(&mut file, &state, started, hits, misses);
+    if let Some(folder) = job.folder {
+        publish(folder, &job, &file, &report, &state)?;
+    }
+    Ok((file, report))
+}
+
+fn restore(search: &mut Search<'_>, folder: &Folder, job: &Job<'_>) -> Result<(), RunError> {
+    let stored = match folder.read("checkpoint") {
+        // Killed before the first checkpoint: the run begins anew, and ends the same.
+        Err(FolderError::Foreign(..)) => return Ok(()),
+        other => other?,
+    };
+    let rules = Counted::without(&job.run.plan.settings.no_rules).map_err(RunError::Plan)?;
+    let (state, terms) = checkpoint::read(&stored, rules, job.space, job.text).map_err(|e| {
+        RunError::Plan(format!("the checkpoint in {} is damaged: {e}", folder.path().display()))
+    })?;
+    search.resume(state, terms);
+    Ok(())
+}
+
+fn spent(state: &State, budget: &Budget, started: Instant, stop: &AtomicBool) -> Option<String> {
+    if stop.load(Ordering::Relaxed) {
+        return Some(format!("interrupted after {} generations", state.generation));
+    }
+    if budget.iterations.is_some_and(|n| state.generation >= n) {
+        return Some("all iterations done".into());
+    }
+    if budget.evaluations.is_some_and(|n| state.evaluations >= n) {
+        return Some("all evaluations done".into());
+    }
+    let late = budget.seconds.is_some_and(|s| started.elapsed().as_secs_f64() >= s);
+    late.then(|| format!("time is up after {} generations", state.generation))
+}
+
+fn save(search: &Search<'_>, job: &Job<'_>) -> Result<(), RunError> {
+    let Some(folder) = job.folder else { return Ok(()) };
+    let text =
+        checkpoint::write(&search.state, &search.terms, job.space, job.text).map_err(RunError::Plan)?;
+    folder.write("checkpoint", &text)?;
+    folder.write_history(&search.state.history)?;
+    Ok(())
+}
+
+fn note(file: &mut RunFile, state: &State, started: Instant, hits: u64, misses: u64) {
+    file.generations = state.generation;
+    file.evaluations = state.evaluations;
+    file.ill_typed = state.ill_typed;
+    file.rules = rejections(state);
+    file.cache = serde_json::json!({ "term_values_known": hits, "term_values_computed": misses });
+    file.seconds.push(started.elapsed().as_secs_f64());
+}
+
+fn conclude(job: &Job<'_>, state: &State, eval: &mut dyn Evaluator) -> Result<Report, RunError> {
+    let finish = Finish {
+        space: job.space,
+        parts: job.parts,
+        capture: job.run.plan.settings.capture,
+        keep: job.run.plan.keep,
+        references: job.references,
+        reference_dag: job.reference_dag,
+    };
+    Ok(finish::report(&state.hall, &finish, eval)?)
+}
+
+fn publish(
+    folder: &Folder,
+    job: &Job<'_>,
+    file: &RunFile,
+    report: &Report,
+    state: &State,
+) -> Result<(), RunError> {
+    let plan = &file.plan;
+    let module = super::emit::module(
+        report,
+        &job.space.preamble(),
+        &plan.settings.capture_text,
+        &file.command,
+        plan.settings.seed,
+    );
+    folder.write("hall_of_fame.lpz", &(job.format)(&module))?;
+    folder.write_report(report)?;
+    folder.write_history(&state.history)?;
+    folder.write_run(file)?;
+    Ok(())
+}
