@@ -139,15 +139,24 @@ fn program(root: NodeId, capture: CaptureSpec) -> Program {
     Program { name: String::new(), root, capture }
 }
 
+/// Share of the best search fitness that a program needs to be considered.
+const SHARE: f64 = 0.9;
+
 /// Hall members by their fitness on the validation part, with the sign that the search part gave.
 fn choose<'h>(
     hall: &'h Hall,
     f: &Finish<'_>,
     eval: &mut dyn Evaluator,
 ) -> Result<Vec<&'h Individual>, EvaluatorError> {
+    // What is far from the best on the search part would be chosen by luck alone.
+    let least = SHARE * hall.members.first().map_or(0.0, |m| m.fitness.value);
     let mut dag = Dag::default();
-    let lowered: Vec<(&Individual, NodeId)> =
-        hall.members.iter().filter_map(|i| Some((i, f.space.lower(&i.genome, &mut dag).ok()?))).collect();
+    let lowered: Vec<(&Individual, NodeId)> = hall
+        .members
+        .iter()
+        .filter(|m| m.fitness.value >= least)
+        .filter_map(|i| Some((i, f.space.lower(&i.genome, &mut dag).ok()?)))
+        .collect();
     let programs: Vec<Program> = lowered.iter().map(|(_, r)| program(*r, f.capture)).collect();
     let rows = eval.scores(&dag, &programs, &f.parts.validation.archs)?;
     let mut ranked: Vec<(&Individual, f64)> = Vec::new();

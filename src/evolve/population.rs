@@ -150,6 +150,7 @@ impl Hall {
             // The same ranking with less is better.
             if (new.complexity, new.cost) < (same.complexity, same.cost) {
                 *same = new.clone();
+                self.trim();
             }
             return;
         }
@@ -197,7 +198,7 @@ pub(super) mod tests {
         // Every one is in the front here: simpler ones rank worse.
         assert_eq!(hall.members.len(), 500);
         assert!(hall.members.windows(2).all(|w| w[0].fitness.value >= w[1].fitness.value));
-        hall.offer(&Individual { complexity: 0.5, ..individual(499, 0.999, 500.0) });
+        hall.offer(&individual(500, 1.0, 0.5));
         assert!(hall.members.len() <= HALL);
     }
 
