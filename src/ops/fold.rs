@@ -4,7 +4,7 @@
 //! loops vectorise and a result depends on the tiling alone, never on threads.
 
 use super::attrs::Attrs;
-use super::row::Reduce;
+use super::row::{CudaFold, Reduce};
 use super::vecmath::Real;
 use std::marker::PhantomData;
 
@@ -17,6 +17,8 @@ pub type State = [f64; 4];
 pub trait Fold {
     /// State of no elements.
     const INIT: State = [0.0; 4];
+    /// CUDA text.
+    const CUDA: CudaFold;
     /// Folds a tile in.
     fn tile<T: Real>(s: &mut State, tile: &[T]);
     /// Folds an element in.
@@ -112,10 +114,11 @@ pub(super) fn information(p: f64) -> f64 {
 
 /// A fold whose state is one number.
 macro_rules! fold {
-    ($name:ident, $init:expr, $take:expr, $join:expr, |$s:ident, $n:ident| $finish:expr) => {
+    ($name:ident, $init:expr, $take:expr, $join:expr, |$s:ident, $n:ident| $finish:expr, $cuda:expr) => {
         pub(super) struct $name;
         impl Fold for $name {
             const INIT: State = [$init, 0.0, 0.0, 0.0];
+            const CUDA: CudaFold = $cuda;
             #[inline(always)]
             fn tile<T: Real>(s: &mut State, tile: &[T]) {
                 s[0] = $join(s[0], lanes(tile, $init, $take, $join));
@@ -135,14 +138,56 @@ macro_rules! fold {
     };
 }
 
-fold!(Sum, 0.0, plus, plus, |s, _n| s);
-fold!(Mean, 0.0, plus, plus, |s, n| s / n as f64);
-fold!(Prod, 1.0, times, times, |s, _n| s);
-fold!(Min, f64::INFINITY, smaller, smaller, |s, _n| s);
-fold!(Max, f64::NEG_INFINITY, larger, larger, |s, _n| s);
-fold!(L1, 0.0, |a: f64, x: f64| a + x.abs(), plus, |s, _n| s);
-fold!(Norm, 0.0, |a: f64, x: f64| a + x * x, plus, |s, _n| s.sqrt());
-fold!(Entropy, 0.0, |a: f64, x: f64| a + information(x), plus, |s, _n| s);
+/// CUDA text of a fold whose state is one number.
+const fn cuda(push: &'static str, merge: &'static str, finish: &'static str) -> CudaFold {
+    CudaFold { places: 1, push, merge, finish }
+}
+const ADDED: &str = "s[0] += t[0];";
+
+fold!(Sum, 0.0, plus, plus, |s, _n| s, cuda("s[0] += x;", ADDED, "s[0]"));
+fold!(Mean, 0.0, plus, plus, |s, n| s / n as f64, cuda("s[0] += x;", ADDED, "s[0] / n"));
+fold!(Prod, 1.0, times, times, |s, _n| s, cuda("s[0] *= x;", "s[0] *= t[0];", "s[0]"));
+fold!(
+    Min,
+    f64::INFINITY,
+    smaller,
+    smaller,
+    |s, _n| s,
+    cuda(
+        "if (x < s[0] || x != x) s[0] = x;",
+        "if (t[0] < s[0] || t[0] != t[0]) s[0] = t[0];",
+        "s[0]"
+    )
+);
+fold!(
+    Max,
+    f64::NEG_INFINITY,
+    larger,
+    larger,
+    |s, _n| s,
+    cuda(
+        "if (x > s[0] || x != x) s[0] = x;",
+        "if (t[0] > s[0] || t[0] != t[0]) s[0] = t[0];",
+        "s[0]"
+    )
+);
+fold!(L1, 0.0, |a: f64, x: f64| a + x.abs(), plus, |s, _n| s, cuda("s[0] += fabs(x);", ADDED, "s[0]"));
+fold!(
+    Norm,
+    0.0,
+    |a: f64, x: f64| a + x * x,
+    plus,
+    |s, _n| s.sqrt(),
+    cuda("s[0] += x * x;", ADDED, "sqrt(s[0])")
+);
+fold!(
+    Entropy,
+    0.0,
+    |a: f64, x: f64| a + information(x),
+    plus,
+    |s, _n| s,
+    cuda("if (x != 0) s[0] -= x * log(x);", ADDED, "s[0]")
+);
 
 /// Count, mean and sum of squared deviations; states merge by Chan, Golub and LeVeque (1979).
 struct Moments;
@@ -188,10 +233,24 @@ impl Moments {
     }
 }
 
+/// On a device the moments are taken about the first element that a thread meets, which saves the
+/// division of every step: count, pivot, sum and sum of squares of what lies above the pivot.
+const fn about_a_pivot(finish: &'static str) -> CudaFold {
+    CudaFold {
+        places: 4,
+        push: "if (s[0] == 0) s[1] = x; const double d = x - s[1]; s[0] += 1; s[2] += d; s[3] += d * d;",
+        merge: "if (s[0] == 0) s[1] = t[1]; \
+                const double d = t[0] == 0 ? 0 : t[1] - s[1]; \
+                s[3] += t[3] + 2 * d * t[2] + t[0] * d * d; s[2] += t[2] + t[0] * d; s[0] += t[0];",
+        finish,
+    }
+}
+
 macro_rules! moments {
-    ($name:ident, $finish:expr) => {
+    ($name:ident, $finish:expr, $cuda:expr) => {
         pub(super) struct $name;
         impl Fold for $name {
+            const CUDA: CudaFold = about_a_pivot($cuda);
             #[inline(always)]
             fn tile<T: Real>(s: &mut State, tile: &[T]) {
                 Moments::tile(s, tile);
@@ -209,5 +268,9 @@ macro_rules! moments {
         }
     };
 }
-moments!(Var, |v: f64| v);
-moments!(Std, f64::sqrt);
+moments!(Var, |v: f64| v, "n > p1 ? nonnegative(s[3] - s[2] * (s[2] / s[0])) / (n - p1) : not_a_number()");
+moments!(
+    Std,
+    f64::sqrt,
+    "n > p1 ? sqrt(nonnegative(s[3] - s[2] * (s[2] / s[0])) / (n - p1)) : not_a_number()"
+);

@@ -30,7 +30,7 @@ pub use aggregate::{ReducerId, ReducerRow, reducer, reducer_by_name, reducers};
 pub use attrs::{AttrSpec, Attrs};
 pub use range::Range;
 pub use row::{
-    Build, Eval, Exec, Fixity, FromShapes, Group, OpId, OpRow, Operand, Position, Reduce, Rewrite, Symbol,
+    Build, CudaFold, Eval, Exec, Fixity, FromShapes, Group, OpId, OpRow, Operand, Position, Reduce, Rewrite, Symbol,
     TileFn,
 };
 pub use shape::{Placement, Shape, ShapeError, UNKNOWN, axis_of, broadcast, placement};

@@ -72,6 +72,21 @@ pub struct Reduce {
     pub merge: fn(state: &mut [f64; 4], later: &[f64; 4]),
     /// The result, given the number of elements.
     pub finish: fn(state: &[f64; 4], count: usize, attrs: &Attrs) -> f64,
+    /// The same in CUDA C++.
+    pub cuda: CudaFold,
+}
+
+/// CUDA text of a streaming reduction, over doubles: `s` is the state, `x` an element.
+#[derive(Clone, Copy, Debug)]
+pub struct CudaFold {
+    /// Number of places that the state takes, at most 4; they start as [`Reduce::init`] says.
+    pub places: usize,
+    /// Statements that fold `x` in.
+    pub push: &'static str,
+    /// Statements that merge the state `t` of later elements in.
+    pub merge: &'static str,
+    /// The result of `n` elements; `p0`, `p1` are the constant arguments.
+    pub finish: &'static str,
 }
 
 /// The value of a row that follows from the operands' shapes alone, where these are known.
