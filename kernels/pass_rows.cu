@@ -2,9 +2,8 @@
 // neighbouring elements. A grid of (blocks, jobs); the order of every sum depends on the length of
 // the row alone.
 #include "element.cuh"
-#ifndef LPZ_PASS
+// The generator puts the pass at hand in place of this one.
 #include "sample.cuh"
-#endif
 
 constexpr unsigned THREADS = 256, WARPS = THREADS / 32;
 

@@ -42,6 +42,7 @@ impl<F: Fold> Of<F> {
         f64_across: across::<F, f64>,
         merge: F::merge,
         finish: F::finish,
+        cuda: F::CUDA,
     };
 }
 
@@ -153,11 +154,7 @@ fold!(
     smaller,
     smaller,
     |s, _n| s,
-    cuda(
-        "if (x < s[0] || x != x) s[0] = x;",
-        "if (t[0] < s[0] || t[0] != t[0]) s[0] = t[0];",
-        "s[0]"
-    )
+    cuda("if (x < s[0] || x != x) s[0] = x;", "if (t[0] < s[0] || t[0] != t[0]) s[0] = t[0];", "s[0]")
 );
 fold!(
     Max,
@@ -165,11 +162,7 @@ fold!(
     larger,
     larger,
     |s, _n| s,
-    cuda(
-        "if (x > s[0] || x != x) s[0] = x;",
-        "if (t[0] > s[0] || t[0] != t[0]) s[0] = t[0];",
-        "s[0]"
-    )
+    cuda("if (x > s[0] || x != x) s[0] = x;", "if (t[0] > s[0] || t[0] != t[0]) s[0] = t[0];", "s[0]")
 );
 fold!(L1, 0.0, |a: f64, x: f64| a + x.abs(), plus, |s, _n| s, cuda("s[0] += fabs(x);", ADDED, "s[0]"));
 fold!(

@@ -30,8 +30,8 @@ pub use aggregate::{ReducerId, ReducerRow, reducer, reducer_by_name, reducers};
 pub use attrs::{AttrSpec, Attrs};
 pub use range::Range;
 pub use row::{
-    Build, CudaFold, Eval, Exec, Fixity, FromShapes, Group, OpId, OpRow, Operand, Position, Reduce, Rewrite, Symbol,
-    TileFn,
+    Build, CudaFold, Eval, Exec, Fixity, FromShapes, Group, OpId, OpRow, Operand, Position, Reduce, Rewrite,
+    Symbol, TileFn,
 };
 pub use shape::{Placement, Shape, ShapeError, UNKNOWN, axis_of, broadcast, placement};
 pub use table::{LookupError, by_symbol, lookup, lookup_named, names, row, rows};

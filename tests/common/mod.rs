@@ -1,6 +1,8 @@
 //! Hand-built programs and a source of seeded random tensors.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod graph;
+
 use lpzero::ir::{Collection, Dag, Filter, Node, NodeId, Program};
 use lpzero::ops::{self, Attrs};
 use lpzero::random::Stream;

@@ -1,0 +1,42 @@
+//! The CUDA files of `kernels/`, with their includes put in place: the compiler gets one text, and
+//! no file has to be found at run time.
+
+/// Name and text of every file in `kernels/`.
+pub const FILES: &[(&str, &str)] = &[
+    ("element.cuh", include_str!("../../../kernels/element.cuh")),
+    ("sample.cuh", include_str!("../../../kernels/sample.cuh")),
+    ("pass_whole.cu", include_str!("../../../kernels/pass_whole.cu")),
+    ("pass_rows.cu", include_str!("../../../kernels/pass_rows.cu")),
+    ("pass_columns.cu", include_str!("../../../kernels/pass_columns.cu")),
+];
+
+/// The text of a file.
+fn text(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|f| f.0 == name).map(|f| f.1)
+}
+
+/// A file with its includes in place; `None` where there is no such file.
+pub fn source(name: &str) -> Option<String> {
+    text(name).map(|t| expand(t, None))
+}
+
+/// A skeleton with `pass`, a struct `Pass`, put in place of its sample.
+pub fn skeleton(name: &str, pass: &str) -> String {
+    expand(text(name).unwrap_or_default(), Some(pass))
+}
+
+fn expand(text: &str, pass: Option<&str>) -> String {
+    let mut out = String::with_capacity(2 * text.len());
+    for line in text.lines() {
+        let included = line.strip_prefix("#include \"").and_then(|l| l.strip_suffix('"'));
+        match (included, pass) {
+            (Some("sample.cuh"), Some(pass)) => out.push_str(pass),
+            (Some(name), _) => out.push_str(&expand(self::text(name).unwrap_or_default(), pass)),
+            (None, _) => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
