@@ -50,6 +50,14 @@ template <class T> __device__ __forceinline__ void load(const T* p, unsigned e, 
   for (unsigned k = 0; k < sizeof(T) * VECTOR / 16; k++) to[k] = from[k];
 }
 
+// p[e..e + 8] = in[0..8], aligned in the same way.
+template <class T> __device__ __forceinline__ void store(const T* in, T* p, unsigned e) {
+  const uint4* from = reinterpret_cast<const uint4*>(in);
+  uint4* to = reinterpret_cast<uint4*>(p + e);
+#pragma unroll
+  for (unsigned k = 0; k < sizeof(T) * VECTOR / 16; k++) to[k] = from[k];
+}
+
 // Merges the states of a warp's lanes, in an order that depends on nothing; lane 0 has the result.
 template <class P> __device__ __forceinline__ void merge_warp(double* s) {
 #pragma unroll

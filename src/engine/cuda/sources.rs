@@ -8,6 +8,16 @@ pub const FILES: &[(&str, &str)] = &[
     ("pass_whole.cu", include_str!("../../../kernels/pass_whole.cu")),
     ("pass_rows.cu", include_str!("../../../kernels/pass_rows.cu")),
     ("pass_columns.cu", include_str!("../../../kernels/pass_columns.cu")),
+    ("model.cuh", include_str!("../../../kernels/model.cuh")),
+    ("adaptive_softmax.cu", include_str!("../../../kernels/adaptive_softmax.cu")),
+    ("add.cu", include_str!("../../../kernels/add.cu")),
+    ("bias_activation.cu", include_str!("../../../kernels/bias_activation.cu")),
+    ("convolution.cu", include_str!("../../../kernels/convolution.cu")),
+    ("cross_entropy.cu", include_str!("../../../kernels/cross_entropy.cu")),
+    ("embedding.cu", include_str!("../../../kernels/embedding.cu")),
+    ("layer_norm.cu", include_str!("../../../kernels/layer_norm.cu")),
+    ("softmax.cu", include_str!("../../../kernels/softmax.cu")),
+    ("transpose.cu", include_str!("../../../kernels/transpose.cu")),
 ];
 
 /// The text of a file.
@@ -39,4 +49,23 @@ fn expand(text: &str, pass: Option<&str>) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_embedded_and_every_include_found() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels");
+        let mut on_disk: Vec<String> =
+            std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut embedded: Vec<&str> = FILES.iter().map(|f| f.0).collect();
+        on_disk.sort();
+        embedded.sort_unstable();
+        assert_eq!(on_disk, embedded);
+        for (name, _) in FILES {
+            assert!(!source(name).unwrap().contains("#include"), "{name}");
+        }
+    }
 }
