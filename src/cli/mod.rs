@@ -9,6 +9,7 @@ pub mod bench;
 pub mod capture;
 pub mod check;
 pub mod devices;
+pub mod doc;
 pub mod error;
 pub mod evolve;
 pub mod fmt;
@@ -66,6 +67,7 @@ enum Command {
     Capture(capture::CaptureArgs),
     Rank(rank::RankArgs),
     Evolve(Box<evolve::EvolveArgs>),
+    Doc(doc::DocArgs),
     Fmt(fmt::FmtArgs),
 }
 
@@ -102,6 +104,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Capture(args) => capture::run(&args, &cli.global),
         Command::Rank(args) => rank::run(&args, &cli.global),
         Command::Evolve(args) => evolve::run(&args, &cli.global),
+        Command::Doc(args) => doc::run(&args, &cli.global),
         Command::Fmt(args) => fmt::run(&args, &cli.global),
     }
 }

@@ -5,7 +5,8 @@ use super::ast::{File, Ident, Import, Item, ItemKind, Span};
 use super::check::{Checked, CheckedProxy, Checker};
 use super::diagnostic::{Diagnostic, Failure, SourceId, Sources};
 use super::{names, parse};
-use crate::ir::Dag;
+use crate::ir::{Dag, NodeId};
+use crate::ops::Shape;
 use rustc_hash::FxHashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -477,6 +478,25 @@ impl Library {
             let mut all = self.resolve_in(module, None, text, dag)?;
             return all.pop().ok_or_else(|| self.failure(Vec::new()));
         }
+        let def = self.bare(name, text)?;
+        let mut all = self.lower(&[def], dag)?;
+        all.pop().ok_or_else(|| self.failure(Vec::new()))
+    }
+
+    /// A value without free names, number or tensor, from a bare expression: its node and shape.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it.
+    pub fn value(&mut self, name: &str, text: &str, dag: &mut Dag) -> Result<(NodeId, Shape), Failure> {
+        let def = self.bare(name, text)?;
+        let mut checker = Checker::new(self, dag);
+        let value = checker.body(def);
+        let diagnostics = checker.finish();
+        value.ok_or_else(|| self.failure(diagnostics))
+    }
+
+    /// A module that holds a bare expression as its only proxy.
+    fn bare(&mut self, name: &str, text: &str) -> Result<Def, Failure> {
         let source = self.sources.add(name, text);
         let (body, _) = parse::parse_expression(text, source).map_err(|d| self.failure(vec![*d]))?;
         let span = body.span;
@@ -492,8 +512,7 @@ impl Library {
             diagnostics: Vec::new(),
             path: None,
         });
-        let mut all = self.lower(&[Def { module, item: 0 }], dag)?;
-        all.pop().ok_or_else(|| self.failure(Vec::new()))
+        Ok(Def { module, item: 0 })
     }
 }
 

@@ -20,13 +20,14 @@ mod operators;
 mod parse;
 mod print;
 mod raise;
+pub mod reference;
 mod render;
 mod scan;
 mod symbols;
 mod syntax;
 
 pub use ast::Span;
-pub use check::{ATTRIBUTES, CONSTANTS, Checked, CheckedProxy};
+pub use check::{ATTRIBUTES, CAPTURE_OPTIONS, CONSTANTS, Checked, CheckedProxy, FUNCTION_ROLES, signature};
 pub use diagnostic::{CODES, Diagnostic, Failure, Place, Related, Severity, Source, SourceId, Sources};
 pub use library::{Def, Library, Module, ModuleId, STDLIB};
 pub use names::suggest;

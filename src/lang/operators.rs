@@ -29,10 +29,10 @@ type Parsed<T> = Result<T, Box<Diagnostic>>;
 /// # Errors
 /// A run that is no operator.
 pub fn bind(mut parts: Vec<Bound>, source: SourceId, span: Span) -> Parsed<Expr> {
-    if parts.len() == 1 {
-        if let Some(Bound::Operand(e)) = parts.pop() {
-            return Ok(e);
-        }
+    if parts.len() == 1
+        && let Some(Bound::Operand(e)) = parts.pop()
+    {
+        return Ok(e);
     }
     let mut tokens = Vec::new();
     let mut after_operand = false;

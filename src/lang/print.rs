@@ -166,15 +166,8 @@ impl Printer<'_> {
     }
 
     fn definition(&mut self, head: String, body: &Expr) -> Doc {
-        let opens = matches!(
-            body.kind,
-            ExprKind::Fold { .. } | ExprKind::Block(_) | ExprKind::Call { .. } | ExprKind::Tensor(_)
-        );
         let doc = self.expr(body, 0);
-        match opens {
-            true => cat([text(head + " "), doc]),
-            false => group(cat([text(head), nest(cat([Doc::Line, doc]))])),
-        }
+        given(head, body, doc)
     }
 
     /// An expression, in parentheses if it binds looser than `least`.
@@ -282,13 +275,8 @@ impl Printer<'_> {
         for l in &b.lets {
             lines.extend(self.comment_lines(head_end(&l.value)));
             let value = self.expr(&l.value, 0);
-            let head = text(format!("let {} =", l.name.text));
-            let opens =
-                matches!(l.value.kind, ExprKind::Fold { .. } | ExprKind::Block(_) | ExprKind::Call { .. });
-            lines.push(match opens {
-                true => cat([head, text(" "), value]),
-                false => group(cat([head, nest(cat([Doc::Line, value]))])),
-            });
+            let head = format!("let {} =", l.name.text);
+            lines.push(given(head, &l.value, value));
             let trailing = self.trailing(l.span.end);
             lines.extend([trailing, Doc::Hard]);
         }
@@ -312,6 +300,18 @@ impl Printer<'_> {
 
     fn comment_lines(&mut self, end: usize) -> Vec<Doc> {
         self.take(end).into_iter().flat_map(|c| [text(c.text), Doc::Hard]).collect()
+    }
+}
+
+/// `head` and a value: on the line of the head where the value opens lines of its own.
+fn given(head: String, value: &Expr, doc: Doc) -> Doc {
+    let opens = match &value.kind {
+        ExprKind::Fold { body, .. } => !body.lets.is_empty(),
+        kind => matches!(kind, ExprKind::Block(_) | ExprKind::Call { .. } | ExprKind::Tensor(_)),
+    };
+    match opens {
+        true => cat([text(head + " "), doc]),
+        false => group(cat([text(head), nest(cat([Doc::Line, doc]))])),
     }
 }
 

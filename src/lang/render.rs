@@ -14,10 +14,10 @@ type Where = (String, std::ops::Range<usize>);
 /// The diagnostic as text, ending with a newline.
 pub fn render(d: &Diagnostic, sources: &Sources, colour: bool) -> String {
     let places = std::iter::once((d.source, d.span)).chain(d.related.iter().map(|r| (r.source, r.span)));
-    if places.clone().all(|(source, span)| showable(sources, source, span)) {
-        if let Some(text) = pretty(d, sources, colour) {
-            return text;
-        }
+    if places.clone().all(|(source, span)| showable(sources, source, span))
+        && let Some(text) = pretty(d, sources, colour)
+    {
+        return text;
     }
     compact(d, sources)
 }

@@ -85,7 +85,7 @@ pub fn has_items(text: &str) -> bool {
 }
 
 /// Brackets of a bare expression: its depth, or what is wrong.
-pub fn expression_depth(text: &str, source: SourceId) -> Result<usize, Diagnostic> {
+pub fn expression_depth(text: &str, source: SourceId) -> Result<usize, Box<Diagnostic>> {
     let tokens = tokens(text, &mut Scan::default());
     brackets(text, &tokens, source)
 }
@@ -172,7 +172,7 @@ fn chunk(text: &str, tokens: &[Token], source: SourceId, out: &mut Scan) -> Chun
     let (depth, broken) = match brackets(text, &tokens[docs_end..], source) {
         Ok(depth) => (depth, false),
         Err(d) => {
-            out.diagnostics.push(d);
+            out.diagnostics.push(*d);
             (0, true)
         }
     };
@@ -185,7 +185,7 @@ fn doc_text(line: &str, marker: usize) -> String {
     rest.strip_prefix(' ').unwrap_or(rest).trim_end().to_string()
 }
 
-fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Diagnostic> {
+fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Box<Diagnostic>> {
     let mut open: Vec<Token> = Vec::new();
     let mut deepest = 0;
     for t in tokens {
@@ -197,7 +197,9 @@ fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Dia
                 if open.len() > MAX_BRACKETS {
                     let message = format!("brackets nest deeper than {MAX_BRACKETS}");
                     let d = Diagnostic::error("E002", source, span, message);
-                    return Err(d.label("one bracket too many").help("name parts with `let` or `fn`"));
+                    return Err(Box::new(
+                        d.label("one bracket too many").help("name parts with `let` or `fn`"),
+                    ));
                 }
             }
             Kind::Close(wanted) => match open.pop() {
@@ -205,13 +207,13 @@ fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Dia
                 Some(o) => {
                     let message = format!("`{}` closes `{}`", &text[span.range()], &text[o.start..o.end]);
                     let d = Diagnostic::error("E004", source, span, message).label("closed here");
-                    return Err(d.also(source, Span::new(o.start, o.end), "opened here"));
+                    return Err(Box::new(d.also(source, Span::new(o.start, o.end), "opened here")));
                 }
                 None => {
                     let message = format!("`{}` closes nothing", &text[span.range()]);
-                    return Err(
-                        Diagnostic::error("E004", source, span, message).label("nothing is open here")
-                    );
+                    return Err(Box::new(
+                        Diagnostic::error("E004", source, span, message).label("nothing is open here"),
+                    ));
                 }
             },
             _ => {}
@@ -222,7 +224,7 @@ fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Dia
         Some(o) => {
             let span = Span::new(o.start, o.end);
             let message = format!("`{}` is never closed", &text[span.range()]);
-            Err(Diagnostic::error("E004", source, span, message).label("opened here"))
+            Err(Box::new(Diagnostic::error("E004", source, span, message).label("opened here")))
         }
     }
 }

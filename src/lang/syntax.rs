@@ -40,13 +40,8 @@ fn words<R: Named>(rules: &[R]) -> Vec<&'static str> {
     let expression = rules.iter().any(Named::is_expression);
     let mut words = Vec::new();
     for rule in rules {
-        let word = if expression && matches!(rule.say(), "a name" | "a number" | "an operator") {
-            "an expression"
-        } else if rule.is_expression() {
-            "an expression"
-        } else {
-            rule.say()
-        };
+        let part = expression && matches!(rule.say(), "a name" | "a number" | "an operator");
+        let word = if part || rule.is_expression() { "an expression" } else { rule.say() };
         if !words.contains(&word) && word != "something else" {
             words.push(word);
         }
@@ -77,13 +72,11 @@ fn help(code: &str, at: usize, found: &str) -> Option<String> {
         "if" | "else" => say("a choice is written `where(condition, a, b)`"),
         "," | ")" if before.ends_with(',') => say("remove the comma"),
         "'" => say("paths stand in double quotes"),
-        "." if before.ends_with(|c: char| c.is_ascii_digit()) => {
-            say("a decimal number needs a digit after its point")
-        }
-        _ if before.ends_with(|c: char| c.is_ascii_digit())
-            && found.starts_with(|c: char| c.is_ascii_alphabetic()) =>
+        "" if before.ends_with('.') => say("a decimal number needs a digit after its point"),
+        _ if found.starts_with(|c: char| c.is_ascii_digit())
+            && !found.bytes().all(|b| b.is_ascii_digit()) =>
         {
-            say("a product is written with `*`")
+            say("a product is written with `*`, and a name begins with a letter")
         }
         _ => None,
     }

@@ -21,10 +21,10 @@ pub fn signature(row: &OpRow) -> String {
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, path: &[Ident], args: &[Arg], span: Span) -> Val {
-        if let [name] = path {
-            if let Some(value) = self.join(&name.text, args, span) {
-                return value;
-            }
+        if let [name] = path
+            && let Some(value) = self.join(&name.text, args, span)
+        {
+            return value;
         }
         let named: Vec<&str> = args.iter().filter_map(|a| a.name.as_ref()).map(|n| n.text.as_str()).collect();
         let positional = args.len() - named.len();

@@ -98,12 +98,13 @@ impl Checker<'_> {
             }
             Selector::One(e) => e,
         };
-        if let ExprKind::Number(x) = e.kind {
-            if x.fract() == 0.0 && x < 1e9 {
-                let layer = x as usize;
-                filter.layers.push(layer..layer + 1);
-                return Ok(());
-            }
+        if let ExprKind::Number(x) = e.kind
+            && x.fract() == 0.0
+            && x < 1e9
+        {
+            let layer = x as usize;
+            filter.layers.push(layer..layer + 1);
+            return Ok(());
         }
         let legal = || site::ROLES.iter().filter(|r| r.sites).map(|r| r.name);
         let name = bare_name(e);
@@ -204,18 +205,18 @@ impl Checker<'_> {
             self.report(d.label("unknown reducer").help(help));
         }
         let collection = self.collection(over);
-        if let Some((_, kinds)) = &collection {
-            if kinds.len() != pattern.len() {
-                let message =
-                    format!("the collection gives {} and the pattern binds {}", kinds.len(), pattern.len());
-                let d = self.error("E021", span_of(pattern), message).label("this pattern");
-                let names = (0..kinds.len()).map(|i| format!("x{i}")).collect::<Vec<_>>().join(", ");
-                self.report(d.help(match kinds.len() {
-                    1 => "bind one name: `sum x in sites { ... }`".to_string(),
-                    _ => format!("bind one name of each: `({names})`"),
-                }));
-                return Val::Poison;
-            }
+        if let Some((_, kinds)) = &collection
+            && kinds.len() != pattern.len()
+        {
+            let message =
+                format!("the collection gives {} and the pattern binds {}", kinds.len(), pattern.len());
+            let d = self.error("E021", span_of(pattern), message).label("this pattern");
+            let names = (0..kinds.len()).map(|i| format!("x{i}")).collect::<Vec<_>>().join(", ");
+            self.report(d.help(match kinds.len() {
+                1 => "bind one name: `sum x in sites { ... }`".to_string(),
+                _ => format!("bind one name of each: `({names})`"),
+            }));
+            return Val::Poison;
         }
         let term = self.term(pattern, collection.as_ref().map(|(_, kinds)| &kinds[..]), body);
         let (Some(id), Some((over, _)), Some((node, shape))) = (reducer, collection, term) else {

@@ -11,8 +11,11 @@ mod scope;
 mod shift;
 mod value;
 
-pub use capture::ATTRIBUTES;
+pub use call::signature;
+pub use capture::{ATTRIBUTES, CAPTURE_OPTIONS, FUNCTION_ROLES};
+pub use collection::JOINS;
 pub use scope::CONSTANTS;
+pub(super) use value::field_name;
 
 use super::ast::{Expr, Item, ItemKind, Param, Span};
 use super::diagnostic::{Diagnostic, SourceId};
@@ -24,6 +27,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// So many nodes may a single program add to its graph.
 const MAX_NODES: usize = 200_000;
+/// So many calls may a single program make, and all functions of a file together.
+const MAX_WORK: usize = 20_000;
 /// So deep may functions call functions.
 const MAX_CALLS: usize = 200;
 
@@ -106,6 +111,7 @@ pub(super) struct Checker<'a> {
     used: FxHashSet<(ModuleId, usize)>,
     proxies: FxHashMap<(Def, CaptureSpec), Val>,
     first_node: usize,
+    work: usize,
 }
 
 impl<'a> Checker<'a> {
@@ -124,6 +130,7 @@ impl<'a> Checker<'a> {
             used: FxHashSet::default(),
             proxies: FxHashMap::default(),
             first_node,
+            work: 0,
         }
     }
 
@@ -190,6 +197,7 @@ impl<'a> Checker<'a> {
         let module = self.lib.module(def.module);
         let errors = self.errors();
         self.begin();
+        self.work = 0;
         self.spec = self.capture_of(def);
         self.attributes(module.source, item);
         self.frames.push(Frame { def, call: None, locals: Vec::new() });
@@ -210,6 +218,17 @@ impl<'a> Checker<'a> {
             span: item.span,
             types: std::mem::take(&mut self.types),
         })
+    }
+
+    /// The body of a proxy, whatever its shape.
+    pub(super) fn body(&mut self, def: Def) -> Option<(NodeId, Shape)> {
+        let ItemKind::Proxy { body, .. } = &self.lib.item(def).kind else { return None };
+        self.begin();
+        self.spec = self.capture_of(def);
+        self.frames.push(Frame { def, call: None, locals: Vec::new() });
+        let value = self.tensor(body);
+        self.frames.pop();
+        value
     }
 
     fn errors(&self) -> usize {

@@ -4,7 +4,7 @@ use super::super::ast::{Expr, Ident, ItemKind, Span};
 use super::super::diagnostic::Diagnostic;
 use super::super::library::{Def, ModuleId};
 use super::super::names;
-use super::{Checker, Frame, MAX_CALLS, Val};
+use super::{Checker, Frame, MAX_CALLS, MAX_WORK, Val};
 use crate::ir::{Collection, Filter, Node};
 use crate::ops::{self, Shape};
 use crate::site;
@@ -68,10 +68,10 @@ impl Checker<'_> {
     }
 
     pub(super) fn path(&mut self, path: &[Ident], span: Span) -> Val {
-        if let [name] = path {
-            if let Some(value) = self.local(&name.text).or_else(|| self.builtin(&name.text)) {
-                return value;
-            }
+        if let [name] = path
+            && let Some(value) = self.local(&name.text).or_else(|| self.builtin(&name.text))
+        {
+            return value;
         }
         let def = self.item_in_scope(path).or_else(|| self.open_item(path));
         match def {
@@ -167,6 +167,12 @@ impl Checker<'_> {
             let message = format!("`{}` is defined by itself: {}", name(def), chain.join(" → "));
             let d = self.error("E034", span, message).label("leads back to it");
             return Some(d.help("the language has no recursion; every definition must end"));
+        }
+        self.work += 1;
+        if self.work > MAX_WORK {
+            let message = format!("there are more than {MAX_WORK} calls once functions are put in");
+            let d = self.error("E002", span, message).label("reached here");
+            return Some(d.help("call fewer functions in functions"));
         }
         if self.frames.len() >= MAX_CALLS {
             let message = format!("calls nest deeper than {MAX_CALLS}");

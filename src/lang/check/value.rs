@@ -184,10 +184,10 @@ impl Checker<'_> {
         if let Some(&(number, _, _)) = numbers.clone().find(|(_, n, _)| *n == name.text) {
             return self.level_value(Node::SiteNumber { binder, number }, Shape::default());
         }
-        if kind == Kind::Block {
-            if let Some(inner) = self.block_part(binder, name) {
-                return inner;
-            }
+        if kind == Kind::Block
+            && let Some(inner) = self.block_part(binder, name)
+        {
+            return inner;
         }
         let fields = row.fields.iter().map(|(f, _)| field_name(*f)).chain(numbers.map(|(_, n, _)| *n));
         let kinds = site::KINDS.iter().map(|k| k.name).filter(|_| kind == Kind::Block);
@@ -271,7 +271,7 @@ impl Checker<'_> {
     }
 }
 
-pub(super) fn field_name(field: Field) -> &'static str {
+pub(in crate::lang) fn field_name(field: Field) -> &'static str {
     site::FIELDS.iter().find(|r| r.field == field).map_or("", |r| r.name)
 }
 
