@@ -222,7 +222,7 @@ fn sites_of_key(key: &str, rank: usize) -> Vec<(Kind, String)> {
     let name = rest.split_once('/').filter(|(o, _)| objective_of_key(o).is_some()).map_or(rest, |(_, n)| n);
     let kinds: &[Kind] = match head.strip_suffix("_grad").unwrap_or(head) {
         "linout" | "linin" | "hvp" => &[Kind::Linear],
-        "weight" | "grad" if rank == 2 => &[Kind::Linear],
+        "weight" | "grad" if rank == 2 => &[kind_of_matrix(name)],
         "weight" | "grad" if rank == 1 && name.contains("norm") && name.ends_with("weight") => &[Kind::Norm],
         "softmax" => &[Kind::Attn, Kind::Softmax],
         "act" => &[Kind::Act],
@@ -231,6 +231,16 @@ fn sites_of_key(key: &str, rank: usize) -> Vec<(Kind, String)> {
         _ => &[],
     };
     kinds.iter().map(|k| (*k, name.to_owned())).collect()
+}
+
+/// A matrix is a linear map unless its name says that it is a table.
+fn kind_of_matrix(name: &str) -> Kind {
+    let says = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    match () {
+        () if says(&["position", "wpe"]) => Kind::Pos,
+        () if says(&["embed", "wte", "emb_", "lm_head"]) => Kind::Embed,
+        () => Kind::Linear,
+    }
 }
 
 /// Numbers inside names compare as numbers: layer 2 comes before layer 10.

@@ -94,8 +94,17 @@ impl Programs {
     }
 }
 
+/// So many diagnostics are printed; those after them mostly follow from the first.
+const SHOWN: usize = 5;
+
 /// Prints diagnostics.
 pub fn shown(failure: &Failure) -> CliError {
+    let mut failure = failure.clone();
+    let more = failure.diagnostics.len().saturating_sub(SHOWN);
+    failure.diagnostics.truncate(SHOWN);
     eprint!("{}", failure.render(std::io::stderr().is_terminal()));
+    if more > 0 {
+        eprintln!("... and {more} more; `lpz check` lists everything");
+    }
     CliError::reported(2)
 }
