@@ -5,7 +5,7 @@ use super::error::CliError;
 use crate::bench::Bench;
 use crate::data::{Text, TokenBatch, Tokens};
 use crate::engine::Engine;
-use crate::engine::Reference;
+use crate::engine::{Cpu, Reference};
 use crate::ir::key::{Key, key_of};
 use crate::model::{Batch, Config, Model, ModelError};
 use crate::site::{
@@ -45,7 +45,7 @@ pub struct DataArgs {
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
     /// Engine that evaluates programs
-    #[arg(long, value_enum, default_value_t = EngineName::Reference)]
+    #[arg(long, value_enum, default_value_t = EngineName::Cpu)]
     pub engine: EngineName,
 }
 
@@ -79,6 +79,8 @@ pub enum Precision {
 /// Engines by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineName {
+    /// Fused passes over tiles.
+    Cpu,
     /// The definition: f64, slow, obvious.
     Reference,
 }
@@ -108,6 +110,7 @@ impl EngineName {
     /// A new engine.
     pub fn make(self) -> Box<dyn Engine> {
         match self {
+            EngineName::Cpu => Box::new(Cpu),
             EngineName::Reference => Box::new(Reference),
         }
     }

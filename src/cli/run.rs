@@ -34,7 +34,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "F.safetensors")]
     tensors: PathBuf,
     /// Engine that evaluates programs
-    #[arg(long, value_enum, default_value_t = EngineName::Reference)]
+    #[arg(long, value_enum, default_value_t = EngineName::Cpu)]
     engine: EngineName,
 }
 
