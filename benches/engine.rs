@@ -4,9 +4,12 @@
 
 use lpzero::engine::{Cpu, Engine, Known};
 use lpzero::ir::bind::{NoReductions, bind};
+use lpzero::ir::key::Key;
+use lpzero::ir::prepare::Prepared;
 use lpzero::ir::{Bound, BoundId, BoundNode, Dag, Leaf};
 use lpzero::lang::Library;
-use lpzero::site::{Field, Kind, Objective, Outline, Site};
+use lpzero::score::{ReductionCache, Scorer};
+use lpzero::site::{CaptureSpec, Field, Kind, Objective, Outline, Sink, Site, Source, SourceError};
 use lpzero::tensor::{Dims, Tensor};
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -81,20 +84,22 @@ fn main() {
     let millions: usize = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(64);
     let (rows, cols) = (millions * 256, 4096);
     let data = |salt: u32| -> Vec<f32> {
-        let x = |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(salt) >> 8) as f32 / (1 << 23) as f32 - 1.0;
+        let x =
+            |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(salt) >> 8) as f32 / (1 << 23) as f32 - 1.0;
         (0..(rows * cols) as u32).into_par_iter().map(x).collect()
     };
     let tensors = [Tensor::new(&[rows, cols], data(1)), Tensor::new(&[rows, cols], data(2))];
-    let bandwidth = tensors[0].bytes() as f64 / best(|| {
-        let d = tensors[0].as_slice::<f32>().unwrap();
-        let sum = |c: &[f32]| {
-            let mut acc = [0u32; 64];
-            let (chunks, _) = c.as_chunks::<64>();
-            chunks.iter().for_each(|c| acc.iter_mut().zip(c).for_each(|(a, x)| *a ^= x.to_bits()));
-            acc.iter().fold(0, |a, b| a ^ b)
-        };
-        black_box(d.par_chunks(1 << 16).map(sum).reduce(|| 0, |a, b| a ^ b));
-    });
+    let bandwidth = tensors[0].bytes() as f64
+        / best(|| {
+            let d = tensors[0].as_slice::<f32>().unwrap();
+            let sum = |c: &[f32]| {
+                let mut acc = [0u32; 64];
+                let (chunks, _) = c.as_chunks::<64>();
+                chunks.iter().for_each(|c| acc.iter_mut().zip(c).for_each(|(a, x)| *a ^= x.to_bits()));
+                acc.iter().fold(0, |a, b| a ^ b)
+            };
+            black_box(d.par_chunks(1 << 16).map(sum).reduce(|| 0, |a, b| a ^ b));
+        });
     println!("read bandwidth {:.1} GB/s on {} threads", bandwidth / 1e9, rayon::current_num_threads());
     let one = outline(rows, cols, 1);
     for (body, bytes) in BODIES {
@@ -113,7 +118,54 @@ fn main() {
         );
     }
     let many: Vec<String> = (0..64)
-        .map(|i| format!("{}(exp(tanh(l.weight * {i}.5)) + abs(l.grad))", ["sum", "mean", "max", "std"][i % 4]))
+        .map(|i| {
+            format!("{}(exp(tanh(l.weight * {i}.5)) + abs(l.grad))", ["sum", "mean", "max", "std"][i % 4])
+        })
         .collect();
     graph(&many, &outline(8, 8, 60));
+    memoised(&many);
+}
+
+/// Programs per second that the cache knows, over 500 architectures.
+fn memoised(bodies: &[String]) {
+    struct Fixed(Outline);
+    impl Source for Fixed {
+        fn outline(&self) -> &Outline {
+            &self.0
+        }
+        fn default_objective(&self) -> Objective {
+            Objective::Loss
+        }
+        fn run(
+            &mut self,
+            s: &CaptureSpec,
+            w: &[(usize, Field)],
+            sink: &mut dyn Sink,
+        ) -> Result<(), SourceError> {
+            let _ = s;
+            let tensor = |site: usize| Tensor::new(&[8, 8], vec![site as f32; 64]);
+            w.iter().for_each(|&(site, field)| sink.field(site, field, tensor(site)));
+            Ok(())
+        }
+    }
+    let mut library = Library::new();
+    let mut dag = Dag::default();
+    let lower = |b: &String| library.expression("p", &format!("sum l in linear {{ {b} }}"), &mut dag);
+    let programs: Vec<_> = bodies.iter().map(lower).map(|p| p.unwrap().program).collect();
+    let prepared = Prepared::new(&dag, &programs);
+    let cache = ReductionCache::new(1 << 30);
+    let mut source = Fixed(outline(8, 8, 3));
+    let mut all = || {
+        for architecture in 0..500 {
+            let mut engine = Cpu;
+            let mut scorer = Scorer { cache: Some(cache.of(Key(architecture))), ..Scorer::new(&mut engine) };
+            black_box(scorer.score(&prepared, &mut source).unwrap());
+        }
+    };
+    all();
+    let seconds = best(all);
+    println!(
+        "memoised: {:.0} programs/s over 500 architectures, one thread",
+        programs.len() as f64 / seconds
+    );
 }

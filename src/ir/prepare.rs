@@ -139,6 +139,16 @@ impl<'a> Prepared<'a> {
         prepared
     }
 
+    /// Number of programs.
+    pub fn len(&self) -> usize {
+        self.programs.len()
+    }
+
+    /// Is the batch empty?
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+
     fn scope(&self, root: NodeId, seen: &mut [usize], bodies: &mut Vec<NodeId>) -> Vec<NodeId> {
         let mut nodes = Vec::new();
         let mut stack = vec![root];

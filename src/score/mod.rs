@@ -18,7 +18,7 @@ use crate::ir::bind::{Binding, Cached, NoReductions, Reductions, bind_prepared};
 use crate::ir::prepare::Prepared;
 use crate::ir::{Bound, Degenerate};
 use crate::plan::demand::Demand;
-use crate::site::{Outline, Source, SourceError};
+use crate::site::{Objective, Outline, Source, SourceError};
 use std::time::Instant;
 use stream::Stream;
 
@@ -88,7 +88,17 @@ impl<'a> Scorer<'a> {
     /// # Errors
     /// When the source cannot deliver. A program without a score is not an error.
     pub fn score(&mut self, programs: &Prepared, source: &mut dyn Source) -> Result<Scores, SourceError> {
-        let mut out = self.attempt(programs, source, None)?;
+        let remembered = self.remembered(programs, source.default_objective());
+        if remembered.iter().all(Option::is_some) {
+            return Ok(Scores { scores: remembered.into_iter().flatten().collect(), ..Scores::default() });
+        }
+        let new: Vec<bool> = remembered.iter().map(Option::is_none).collect();
+        let mut out = self.attempt(programs, source, Some(&new))?;
+        for (slot, old) in out.scores.iter_mut().zip(remembered) {
+            if let Some(old) = old {
+                *slot = old;
+            }
+        }
         let vague: Vec<bool> =
             out.scores.iter().map(|s| s.value.as_ref().is_err_and(|d| d.reason == above::VAGUE)).collect();
         if self.explain && self.cache.is_some() && vague.contains(&true) {
@@ -104,6 +114,16 @@ impl<'a> Scorer<'a> {
             out.engine_seconds += again.engine_seconds;
         }
         Ok(out)
+    }
+
+    /// Whole programs that the cache knows: nothing is bound for them.
+    fn remembered(&self, programs: &Prepared, default: Objective) -> Vec<Option<Score>> {
+        let known = |p: usize| {
+            let found = self.cache.as_ref()?.lookup(programs.program_key(p, default))?;
+            let Cached { value, rounding_noise } = found;
+            value.is_finite().then_some(Score { value: Ok(value), rounding_noise, cost: None })
+        };
+        (0..programs.len()).map(known).collect()
     }
 
     fn attempt(
@@ -140,6 +160,12 @@ impl<'a> Scorer<'a> {
         out.scores = outcome.scores(&binding, &demand, source.outline());
         if let Some(cache) = &self.cache {
             store(cache, &binding, &outcome, &demand);
+            for (p, score) in out.scores.iter().enumerate() {
+                if let Ok(value) = score.value {
+                    let found = Cached { value, rounding_noise: score.rounding_noise };
+                    cache.store(programs.program_key(p, default), found);
+                }
+            }
         }
         if self.costs {
             let costs = cost::costs(&binding.graph, source.outline(), &seconds, out.engine_seconds);
