@@ -121,7 +121,12 @@ impl<'a> Scorer<'a> {
         let known = |p: usize| {
             let found = self.cache.as_ref()?.lookup(programs.program_key(p, default))?;
             let Cached { value, rounding_noise } = found;
-            value.is_finite().then_some(Score { value: Ok(value), rounding_noise, cost: None })
+            value.is_finite().then_some(Score {
+                value: Ok(value),
+                non_finite: None,
+                rounding_noise,
+                cost: None,
+            })
         };
         (0..programs.len()).map(known).collect()
     }
