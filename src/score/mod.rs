@@ -154,7 +154,7 @@ impl<'a> Scorer<'a> {
             seconds.push(start.elapsed().as_secs_f64() - (stream.engine_seconds - engine_before));
         }
         let mut out = Scores {
-            runs: seconds.len(),
+            runs: stream.runs,
             source_seconds: seconds.iter().sum(),
             engine_seconds: stream.engine_seconds,
             peak_tensors: stream.held.peak_tensors,

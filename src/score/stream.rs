@@ -100,6 +100,8 @@ pub(super) struct Stream<'a> {
     explained: FxHashMap<BoundId, String>,
     explained_ops: FxHashMap<Option<crate::ir::NodeId>, BoundId>,
     pub held: Held,
+    /// Times the source was run.
+    pub runs: usize,
     pub engine_seconds: f64,
 }
 
@@ -139,6 +141,7 @@ impl<'a> Stream<'a> {
             explained: FxHashMap::default(),
             explained_ops: FxHashMap::default(),
             held: Held::default(),
+            runs: 0,
             engine_seconds: 0.0,
         };
         stream.index();
@@ -162,10 +165,12 @@ impl<'a> Stream<'a> {
         let wants = self.demand.wants(graph, run);
         let spec = graph.runs[run];
         if !wants.fields.is_empty() {
+            self.runs += 1;
             source.run(&spec, &wants.fields, self)?;
         }
         // A run for fields gives the numbers that it meets anyway; the others have to be asked for.
         if wants.numbers && self.waits_for_number(run) {
+            self.runs += 1;
             source.run(&spec, &[], self)?;
         }
         match self.fault.take().or_else(|| self.undelivered(run)) {
