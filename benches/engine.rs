@@ -1,6 +1,7 @@
 //! Throughput of the CPU engine on resident tensors, against the read bandwidth and the speed of
 //! binding measured in the same run: `cargo bench --bench engine [-- MILLIONS_OF_ELEMENTS]`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use lpzero::engine::{Cpu, Engine, Known};
 use lpzero::ir::bind::{NoReductions, bind};

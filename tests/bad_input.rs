@@ -1,7 +1,7 @@
 //! Bad input, as a user meets it: one screen that names the place, the cause and what to do, exit
 //! code 2, nothing half-written, never a panic.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,8 @@ fn programs() {
     let dir = folder();
     let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
     let run = |spec: &str, parts: &[&str]| refused(dir.path(), &["run", spec, "--model", "tiny.json"], parts);
-    let expr = |e: &str, parts: &[&str]| refused(dir.path(), &["run", "-e", e, "--model", "tiny.json"], parts);
+    let expr =
+        |e: &str, parts: &[&str]| refused(dir.path(), &["run", "-e", e, "--model", "tiny.json"], parts);
     expr("sum l in linear { sum(abs(l.wieght)) }", &["wieght", "weight"]);
     expr("sum l in liner { 1 }", &["liner", "linear"]);
     expr("sum l in linear { sigmod(norm(l.weight)) }", &["sigmod", "sigmoid"]);
@@ -97,7 +98,8 @@ fn hostile_programs() {
 #[test]
 fn models() {
     let dir = folder();
-    let run = |model: &str, parts: &[&str]| refused(dir.path(), &["run", "std::snip", "--model", model], parts);
+    let run =
+        |model: &str, parts: &[&str]| refused(dir.path(), &["run", "std::snip", "--model", model], parts);
     run("nowhere.json", &["nowhere.json"]);
     fs::write(dir.path().join("heads.json"), TINY.replace("HEADS", "5")).unwrap();
     run("heads.json", &["heads.json", "24", "5"]);
@@ -105,7 +107,8 @@ fn models() {
     run("text.json", &["text.json"]);
     fs::write(dir.path().join("family.json"), r#"{"family": "flexbert"}"#).unwrap();
     run("family.json", &["family.json", "flexbert", "flexibert"]);
-    fs::write(dir.path().join("huge.json"), TINY.replace("HEADS", "2").replace(": 24", ": 1099511627776")).unwrap();
+    fs::write(dir.path().join("huge.json"), TINY.replace("HEADS", "2").replace(": 24", ": 1099511627776"))
+        .unwrap();
     run("huge.json", &["huge.json"]);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The data is looked for in `LPZ_BENCH_DIR` or `../shared/bench`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use lpzero::bench::{Bench, info, lts, nasbench_bert};
 use lpzero::metric::{kendall, spearman};

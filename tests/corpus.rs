@@ -3,7 +3,7 @@
 //!
 //! Headers: `//~ value: 6` (of the last proxy), `//~ error: E012 3:10 part of the message`, `//~ warning: ...`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use lpzero::engine::{Engine, Known, Reference};
 use lpzero::ir::bind::{NoReductions, bind};

@@ -1,6 +1,7 @@
 //! The CUDA engine without a GPU: generated kernels run in emulation, under several schedules and
 //! once under the race detector, and agree with the reference.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 #[path = "support/cudaemu/backend.rs"]
 mod backend;

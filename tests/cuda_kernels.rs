@@ -1,6 +1,7 @@
 //! The models' CUDA kernels, run in emulation under several schedules and under the race detector,
 //! against plain f64 computations; gradients against differences of the f64 forward functions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 #[path = "support/cudaemu/mod.rs"]
 mod cudaemu;

@@ -1,6 +1,7 @@
 //! One suite for every engine: the rows' examples, generated graphs, awkward sizes and elements,
 //! the same bits on any number of threads, and the number of passes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! What a person can hand a model: configurations, checkpoints, batches; the good ones and the bad.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
 use lpzero::model::{Batch, Config, Model, ModelError};
 use lpzero::site::{CaptureSpec, Field, Objective, Sink, SiteId, Source};
 use lpzero::tensor::Tensor;

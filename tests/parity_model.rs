@@ -4,6 +4,8 @@
 //! A selection of cases is in `tests/data/parity`; all of them run where the whole set is found
 //! (`LPZ_PARITY_DIR`, or `../shared/parity`).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
 use lpzero::model::{Batch, Config, Model, objective_key};
 use lpzero::site::{Batches, CaptureSpec, Field, Kind, Objective, Sink, SiteId, Source};
 use lpzero::tensor::Tensor;

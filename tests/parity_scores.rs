@@ -3,7 +3,8 @@
 //!
 //! A selection of cases is in `tests/data/parity`; all of them run where the whole set is found
 //! (`LPZ_PARITY_DIR`, or `../shared/parity`).
-#![allow(clippy::unwrap_used, clippy::panic)]
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use lpzero::data::TokenBatch;
 use lpzero::engine::Reference;

@@ -1,5 +1,7 @@
 //! Generated trees: printing and parsing gives the same tree, however it is broken into lines.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
 use lpzero::lang::ast::{Arg, Block, Expr, ExprKind, Ident, Let, Selector, Span};
 use lpzero::lang::{SourceId, parse_expression, print_expr};
 use lpzero::ops::{self, Fixity, OpId};

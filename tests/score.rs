@@ -1,6 +1,6 @@
 //! Binding and scoring with a source that records what it was asked for.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 mod common;
 
@@ -140,7 +140,7 @@ fn collections() {
         filter: Filter { roles: roles.to_vec(), layers },
         block: None,
     };
-    let both = b.fold("sum", filtered(&["ffn"], vec![1..9]), inner);
+    let both = b.fold("sum", filtered(&["ffn"], std::iter::once(1..9).collect()), inner);
     let chain = Collection::Chain(vec![sites(Kind::Head), filtered(&["op"], vec![])]);
     let chained = b.fold("count", chain, inner);
     let zip = Collection::Zip(vec![sites(Kind::Linear), filtered(&["op"], vec![])]);

@@ -1,5 +1,7 @@
 //! Trainings: they learn, resume bit for bit, stop where the loss is not finite, and refuse bad input.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
 use lpzero::train::{Dataset, Event, Settings, Trainer, checkpoint, text_vocab, train};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -324,9 +324,7 @@ fn header(pass: &Pass, part: &Part) -> ([i64; HEADER], u32) {
         (Kind::Columns, Some((outer, len, inner)), _) => {
             ([n as i64, outer as i64, len as i64, inner as i64, 0], most(outer * inner.div_ceil(32)))
         }
-        (_, _, Walk::Linear { .. } | Walk::Strided { .. }) => {
-            ([n as i64, i64::from(blocks(n)), 1, 1, 0], blocks(n))
-        }
+        (_, _, Walk::Linear | Walk::Strided { .. }) => ([n as i64, i64::from(blocks(n)), 1, 1, 0], blocks(n)),
     }
 }
 
