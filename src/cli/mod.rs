@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod capture;
 pub mod check;
+pub mod compare;
 pub mod devices;
 pub mod doc;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod programs;
 pub mod rank;
 pub mod run;
 pub mod train;
+pub mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use error::CliError;
@@ -67,6 +69,8 @@ enum Command {
     Capture(capture::CaptureArgs),
     Rank(rank::RankArgs),
     Evolve(Box<evolve::EvolveArgs>),
+    Verify(verify::VerifyArgs),
+    Compare(compare::CompareArgs),
     Doc(doc::DocArgs),
     Fmt(fmt::FmtArgs),
 }
@@ -104,6 +108,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Capture(args) => capture::run(&args, &cli.global),
         Command::Rank(args) => rank::run(&args, &cli.global),
         Command::Evolve(args) => evolve::run(&args, &cli.global),
+        Command::Verify(args) => verify::run(&args, &cli.global),
+        Command::Compare(args) => compare::run(&args, &cli.global),
         Command::Doc(args) => doc::run(&args, &cli.global),
         Command::Fmt(args) => fmt::run(&args, &cli.global),
     }

@@ -2,6 +2,7 @@
 
 use super::canon::Canon;
 use super::evaluator::Evaluator;
+use super::expr::Expr;
 use super::rules::Facts;
 use crate::ir::key::Key;
 use crate::ir::{Dag, Node, NodeId};
@@ -15,6 +16,9 @@ pub struct Analysis {
     known: Vec<Option<Known>>,
     canon: Canon,
 }
+
+/// Nodes that go when an operator meets its inverse.
+const PAIR: usize = 2;
 
 #[derive(Clone, Copy)]
 struct Known {
@@ -30,6 +34,11 @@ struct Known {
 }
 
 impl Analysis {
+    /// The canonical form of a program.
+    pub fn simple(&mut self, dag: &Dag, root: NodeId) -> &Expr {
+        &self.canon.of(dag, root).expr
+    }
+
     /// Facts for the static rules, and the identity of the canonical form.
     pub fn facts(&mut self, dag: &Dag, root: NodeId, eval: &dyn Evaluator) -> (Facts, Key) {
         let known = self.known(dag, root);
@@ -39,11 +48,12 @@ impl Analysis {
             Node::Fold { over, .. } => !eval.has_sites(over),
             _ => false,
         });
-        let canonical = self.canon.of(dag, root);
+        let form = self.canon.of(dag, root);
+        let (canonical, undone) = (form.key, form.saved >= PAIR);
         let facts = Facts {
             size: nodes.len(),
             depth: known.depth,
-            undone: self.canon.undone(dag, root),
+            undone,
             reads_nothing: !known.reads,
             constant_part: known.constant_part,
             constant: known.range.constant().is_some(),
@@ -79,7 +89,10 @@ impl Analysis {
                 ((ops::row(*op).range)(&ranges, attrs), below.iter().any(|k| k.reads), below)
             }
             // How many terms there are depends on the model.
-            Node::Fold { body, .. } => (Range::ANY, true, vec![self.known(dag, *body)]),
+            Node::Fold { reducer, body, .. } => {
+                let k = self.known(dag, *body);
+                ((ops::reducer(*reducer).range)(k.range), true, vec![k])
+            }
         };
         let alone = reads && range.constant().is_some();
         Known {

@@ -1,44 +1,138 @@
 //! Canonical forms: programs that differ only by exact algebra have the same one.
 //!
 //! The rewrites are those of the operator rows, applied by equality saturation (Willsey et al.,
-//! "egg: fast and extensible equality saturation", POPL 2021); operands of operators that commute are
-//! sorted.
+//! "egg: fast and extensible equality saturation", POPL 2021); operands of operators that commute may
+//! change places. Of all equal expressions the smallest is taken, of several the one that comes first
+//! in a fixed order.
 
+use super::expr::{Expr, Head};
+use super::patterns::{self, symbol};
 use super::terms::identity;
 use crate::ir::key::{Key, key_of};
-use crate::ir::{Dag, Node, NodeId};
-use crate::ops;
+use crate::ir::{Dag, NodeId};
+use egg::{CostFunction, Extractor, Id, Language, RecExpr, Rewrite, Runner, SymbolLang};
 use rustc_hash::FxHashMap;
+use std::time::Duration;
 
-/// Canonical forms of the nodes of one growing [`Dag`].
-#[derive(Default)]
+/// Rounds and nodes of saturation: programs are small, and what is missed is only a duplicate.
+const ROUNDS: usize = 6;
+const NODES: usize = 2000;
+
+/// A canonical form.
+#[derive(Clone)]
+pub struct Form {
+    /// The expression.
+    pub expr: Expr,
+    /// Its identity.
+    pub key: Key,
+    /// Nodes of the expression as it was, minus those of the canonical one.
+    pub saved: usize,
+}
+
+/// Canonical forms of the nodes of one growing [`Dag`], each computed once.
 pub struct Canon {
-    keys: FxHashMap<NodeId, Key>,
+    rules: Vec<Rewrite<SymbolLang, ()>>,
+    forms: FxHashMap<NodeId, Form>,
+}
+
+impl Default for Canon {
+    fn default() -> Self {
+        Canon { rules: patterns::rewrites(), forms: FxHashMap::default() }
+    }
 }
 
 impl Canon {
-    /// Identity of the canonical form.
-    pub fn of(&mut self, dag: &Dag, node: NodeId) -> Key {
-        if let Some(&k) = self.keys.get(&node) {
-            return k;
+    /// The canonical form of a node.
+    pub fn of(&mut self, dag: &Dag, node: NodeId) -> &Form {
+        if !self.forms.contains_key(&node) {
+            let form = self.simplify(&Expr::lift(dag, node));
+            self.forms.insert(node, form);
         }
-        let key = match dag.node(node) {
-            Node::Op { op, attrs, args } => {
-                let mut args: Vec<Key> = args.iter().map(|&a| self.of(dag, a)).collect();
-                if ops::row(*op).commutes {
-                    args.sort_unstable();
-                }
-                args.into_iter().fold(key_of(&("op", op.0, attrs)), Key::join)
-            }
-            Node::Fold { reducer, over, body } => key_of(&("fold", reducer, over)).join(self.of(dag, *body)),
-            _ => identity(dag, node),
-        };
-        self.keys.insert(node, key);
-        key
+        &self.forms[&node]
     }
 
-    /// Is an operator undone at once by its exact inverse?
-    pub fn undone(&mut self, _dag: &Dag, _root: NodeId) -> bool {
-        false
+    /// The canonical form of an expression.
+    pub fn simplify(&self, expr: &Expr) -> Form {
+        let mut heads = FxHashMap::default();
+        let mut start = RecExpr::default();
+        add(expr, &mut start, &mut heads);
+        let runner = Runner::default()
+            .with_iter_limit(ROUNDS)
+            .with_node_limit(NODES)
+            // Time must never decide.
+            .with_time_limit(Duration::from_secs(3600))
+            .with_expr(&start)
+            .run(&self.rules);
+        let best = Extractor::new(&runner.egraph, First).find_best(runner.roots[0]).1;
+        let found = Id::from(best.as_ref().len().saturating_sub(1));
+        let simple = back(&best, found, &heads).unwrap_or_else(|| expr.clone());
+        let mut dag = Dag::default();
+        let root = simple.lower(&mut dag);
+        Form { key: identity(&dag, root), saved: expr.size().saturating_sub(simple.size()), expr: simple }
+    }
+}
+
+fn add(e: &Expr, out: &mut RecExpr<SymbolLang>, heads: &mut FxHashMap<String, Head>) -> Id {
+    let args: Vec<Id> = e.args.iter().map(|a| add(a, out, heads)).collect();
+    let name = symbol(&e.head, args.len());
+    heads.entry(name.clone()).or_insert_with(|| e.head.clone());
+    out.add(SymbolLang::new(name, args))
+}
+
+fn back(e: &RecExpr<SymbolLang>, at: Id, heads: &FxHashMap<String, Head>) -> Option<Expr> {
+    let node = &e[at];
+    let head = match heads.get(node.op.as_str()) {
+        Some(h) => h.clone(),
+        None => patterns::head(node.op.as_str())?,
+    };
+    let args: Option<Vec<Expr>> = node.children().iter().map(|&c| back(e, c, heads)).collect();
+    Some(Expr { head, args: args? })
+}
+
+/// Fewest nodes first, then the order of names.
+struct First;
+
+impl CostFunction<SymbolLang> for First {
+    type Cost = (usize, u64);
+    fn cost<C: FnMut(Id) -> Self::Cost>(&mut self, node: &SymbolLang, mut costs: C) -> Self::Cost {
+        let mut size = 1usize;
+        let mut order = key_of(node.op.as_str()).0 as u64;
+        for &c in node.children() {
+            let (s, o) = costs(c);
+            size = size.saturating_add(s);
+            order = key_of(&(order, o)).0 as u64;
+        }
+        (size, order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::Library;
+
+    fn form(text: &str) -> Form {
+        let mut dag = Dag::default();
+        let root = Library::new().expression("p", text, &mut dag).unwrap().program.root;
+        Canon::default().simplify(&Expr::lift(&dag, root))
+    }
+
+    #[test]
+    fn exact_algebra_is_seen_through() {
+        let same = |a: &str, b: &str| assert_eq!(form(a).key, form(b).key, "{a} and {b}");
+        same("sum l in linear { mean(-(-l.weight)) }", "sum l in linear { mean(l.weight) }");
+        same("sum l in linear { sum(l.weight * l.grad) }", "sum l in linear { sum(l.grad * l.weight) }");
+        same("sum l in linear { mean(abs(abs(l.weight))) }", "sum l in linear { mean(abs(l.weight)) }");
+        same("depth + 0", "depth");
+        same("depth * 1", "depth");
+    }
+
+    #[test]
+    fn what_differs_stays_different() {
+        let differ = |a: &str, b: &str| assert_ne!(form(a).key, form(b).key, "{a} and {b}");
+        differ("sum l in linear { mean(l.weight) }", "mean l in linear { mean(l.weight) }");
+        differ("depth - width", "width - depth");
+        differ("sum l in linear { mean(exp(log(l.weight))) }", "sum l in linear { mean(l.weight) }");
+        differ("depth ^ 2", "depth ^ 3");
     }
 }

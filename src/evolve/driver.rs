@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::ir::bind::{Reductions, bind_prepared};
 use crate::ir::key::Key;
 use crate::ir::prepare::{Prepared, run_number};
-use crate::ir::{Collection, Dag, Degenerate, Node, NodeId, Program};
+use crate::ir::{BoundNode, Collection, Dag, Degenerate, Node, NodeId, Program};
 use crate::score::{CacheStats, ReductionCache, Scorer};
 use crate::site::{Objective, Outline, Site, Source, SourceError};
 use rayon::prelude::*;
@@ -115,6 +115,41 @@ impl<'a> Driver<'a> {
         self.runs.fetch_add(held.runs, Ordering::Relaxed);
         Ok(scores.scores.into_iter().map(|s| (s.value.map_err(Box::new), s.rounding_noise)).collect())
     }
+
+    /// The terms of programs that are aggregates, from the cache.
+    fn terms(&self, prepared: &Prepared, arch: usize) -> Vec<Vec<f64>> {
+        let a = &self.archs[arch];
+        let bare = bind_prepared(prepared, &a.outline, a.objective, &Nothing, None);
+        // The aggregates themselves are known too, and would hide their terms.
+        let whole: FxHashSet<Key> = bare.graph.roots.iter().flatten().filter_map(|&r| bare.keys[r]).collect();
+        let cache = self.cache.of(a.key);
+        let known = Hidden { cache: &cache, whole: &whole };
+        let bound = bind_prepared(prepared, &a.outline, a.objective, &known, None);
+        let number = |id: usize| match &bound.graph.nodes[id] {
+            BoundNode::Number(bits) => f64::from_bits(*bits),
+            _ => f64::NAN,
+        };
+        let terms = |root: &Result<usize, Degenerate>| match root {
+            Ok(r) => match &bound.graph.nodes[*r] {
+                BoundNode::Fold { terms, .. } => terms.iter().map(|&t| number(t)).collect(),
+                _ => vec![number(*r)],
+            },
+            Err(_) => Vec::new(),
+        };
+        bound.graph.roots.iter().map(terms).collect()
+    }
+}
+
+/// The reduction cache without some expressions.
+struct Hidden<'a> {
+    cache: &'a dyn Reductions,
+    whole: &'a FxHashSet<Key>,
+}
+
+impl Reductions for Hidden<'_> {
+    fn lookup(&self, key: Key) -> Option<crate::ir::bind::Cached> {
+        if self.whole.contains(&key) { None } else { self.cache.lookup(key) }
+    }
 }
 
 fn failed(e: SourceError) -> EvaluatorError {
@@ -157,6 +192,25 @@ impl Evaluator for Driver<'_> {
         for column in columns {
             for (row, (outcome, _)) in rows.iter_mut().zip(column) {
                 row.push(outcome);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn per_site(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+    ) -> Result<Vec<Vec<Vec<f64>>>, EvaluatorError> {
+        // Fills the reduction cache, from which the terms are then read.
+        self.scores(dag, programs, archs)?;
+        let prepared = Prepared::new(dag, programs);
+        let columns: Vec<Vec<Vec<f64>>> = archs.par_iter().map(|&a| self.terms(&prepared, a)).collect();
+        let mut rows: Vec<Vec<Vec<f64>>> = programs.iter().map(|_| Vec::with_capacity(archs.len())).collect();
+        for column in columns {
+            for (row, terms) in rows.iter_mut().zip(column) {
+                row.push(terms);
             }
         }
         Ok(rows)

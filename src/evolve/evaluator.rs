@@ -36,6 +36,18 @@ pub trait Evaluator {
         archs: &[usize],
     ) -> Result<Vec<Vec<Outcome>>, EvaluatorError>;
 
+    /// The terms of programs that are one aggregate over sites each: by program, architecture, site.
+    /// A term that is not finite is returned as it is; without sites the list is empty.
+    ///
+    /// # Errors
+    /// When an architecture cannot be run.
+    fn per_site(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+    ) -> Result<Vec<Vec<Vec<f64>>>, EvaluatorError>;
+
     /// What one score of the program costs, in operations, on the first architecture.
     ///
     /// # Errors

@@ -103,6 +103,23 @@ pub struct RunFile {
     pub rules: serde_json::Map<String, serde_json::Value>,
     /// Reduction cache and term values.
     pub cache: serde_json::Value,
+    /// The whole space in numbers, where it was searched whole.
+    pub whole: Option<Whole>,
+}
+
+/// A finite space, searched whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Programs.
+    pub programs: f64,
+    /// Branches.
+    pub branches: usize,
+    /// Branches with different values.
+    pub distinct_branches: usize,
+    /// Programs with different finite scores.
+    pub distinct: u64,
+    /// The best fitness that any program of the space has on the search part.
+    pub optimum: f64,
 }
 
 /// Why a folder cannot be used.

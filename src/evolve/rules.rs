@@ -37,6 +37,10 @@ pub struct Facts {
     pub no_sites: bool,
     /// Its shapes do not fit on the first architecture.
     pub shape_conflict: bool,
+    /// Cost of one score, in forward passes of the first architecture.
+    pub passes: f64,
+    /// Most allowed.
+    pub max_passes: f64,
     /// Its canonical form was met before.
     pub met: bool,
 }
@@ -112,6 +116,11 @@ pub const RULES: &[Rule] = &[
         name: "shape-conflict",
         reason: "tensors of different shapes meet in an architecture of the benchmark",
         test: Test::Static(|f| f.shape_conflict),
+    },
+    Rule {
+        name: "too-costly",
+        reason: "one score costs more than --max-cost forward passes of the model",
+        test: Test::Static(|f| f.passes > f.max_passes),
     },
     Rule {
         name: "never-finite",
@@ -222,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_rule_that_is_off_rejects_nothing() {
-        let facts = Facts { met: true, max_size: 9, max_depth: 9, ..Facts::default() };
+        let facts = Facts { met: true, max_size: 9, max_depth: 9, max_passes: 1.0, ..Facts::default() };
         let mut on = Counted::without(&[]).unwrap();
         assert!(on.before(&facts));
         assert_eq!(on.counts.iter().sum::<u64>(), 1);

@@ -3,8 +3,11 @@
 
 use super::checkpoint;
 use super::evaluator::{Evaluator, EvaluatorError};
+use super::exhaustive;
 use super::finish::{self, Finish, Parts, Reference, Report};
-use super::folder::{Folder, FolderError, RunFile, rejections};
+use super::folder::{Folder, FolderError, RunFile, Whole, rejections};
+use super::judge::Judge;
+use super::population::Algorithm;
 use super::rules::Counted;
 use super::search::{Search, State};
 use super::settings::Budget;
@@ -48,6 +51,8 @@ pub struct Job<'a> {
     pub reference_dag: &'a Dag,
     /// Formats a module.
     pub format: &'a dyn Fn(&str) -> String,
+    /// Told what goes on in a search that has no generations.
+    pub remark: &'a dyn Fn(&str),
     /// Set from outside to stop at the next barrier.
     pub stop: &'a AtomicBool,
 }
@@ -79,6 +84,9 @@ pub fn run(
 ) -> Result<(RunFile, Report), RunError> {
     let started = Instant::now();
     let settings = job.run.plan.settings.clone();
+    if settings.algorithm == Algorithm::Exhaustive {
+        return whole(&job, eval, started);
+    }
     let part = &job.parts.search;
     let mut search = Search::new(&settings, job.space, eval, &part.archs, &part.truth, &part.bench)
         .map_err(RunError::Plan)?;
@@ -111,6 +119,36 @@ pub fn run(
     note(&mut file, &state, started, hits, misses);
     if let Some(folder) = job.folder {
         publish(folder, &job, &file, &report, &state)?;
+    }
+    Ok((file, report))
+}
+
+/// Searches the whole space.
+fn whole(job: &Job<'_>, eval: &mut dyn Evaluator, started: Instant) -> Result<(RunFile, Report), RunError> {
+    let Some(space) = job.space.over_vocabulary() else {
+        return Err(RunError::Plan("the space free is not finite; use linear or tree".into()));
+    };
+    let settings = &job.run.plan.settings;
+    let part = &job.parts.search;
+    let judge = Judge::new(settings.measure, settings.over, part.truth.clone(), &part.bench);
+    let mut found = exhaustive::search(space, eval, &part.archs, &judge, settings.capture, job.remark)?;
+    exhaustive::annotate(&mut found, space, eval, settings.capture);
+    let mut state = State::new(0, Counted::without(&settings.no_rules).map_err(RunError::Plan)?);
+    state.evaluations = found.distinct;
+    let mut file = job.run.clone();
+    file.stopped = Some("the whole space was searched".into());
+    file.whole = Some(Whole {
+        programs: found.programs,
+        branches: found.branches.0,
+        distinct_branches: found.branches.1,
+        distinct: found.distinct,
+        optimum: found.hall.members.first().map_or(0.0, |m| m.fitness.value),
+    });
+    state.hall = found.hall;
+    let report = conclude(job, &state, eval)?;
+    note(&mut file, &state, started, 0, 0);
+    if let Some(folder) = job.folder {
+        publish(folder, job, &file, &report, &state)?;
     }
     Ok((file, report))
 }

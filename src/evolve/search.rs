@@ -81,6 +81,23 @@ pub struct State {
     pub history: Vec<Line>,
 }
 
+impl State {
+    /// Before the first generation.
+    pub fn new(islands: usize, rules: Counted) -> Self {
+        State {
+            generation: 0,
+            evaluations: 0,
+            ill_typed: 0,
+            islands: vec![Island::default(); islands],
+            hall: Hall::default(),
+            met: FxHashSet::default(),
+            fingerprints: FxHashSet::default(),
+            rules,
+            history: Vec::new(),
+        }
+    }
+}
+
 /// A program that passed the static rules.
 struct Candidate {
     genome: Genome,
@@ -137,17 +154,7 @@ impl<'a> Search<'a> {
             .map(|n| Rung { archs: archs[..n].to_vec(), judge: judge(n) })
             .collect();
         let bank = Bank::new(judge(archs.len()), eval, archs.to_vec());
-        let state = State {
-            generation: 0,
-            evaluations: 0,
-            ill_typed: 0,
-            islands: vec![Island::default(); settings.islands],
-            hall: Hall::default(),
-            met: FxHashSet::default(),
-            fingerprints: FxHashSet::default(),
-            rules: Counted::without(&settings.no_rules)?,
-            history: Vec::new(),
-        };
+        let state = State::new(settings.islands, Counted::without(&settings.no_rules)?);
         Ok(Search {
             settings,
             space,
@@ -248,14 +255,26 @@ impl<'a> Search<'a> {
 
     /// Asks the static rules; what they let through counts as met.
     fn admit(&mut self, genome: Genome, island: usize) -> Option<Candidate> {
-        let Ok(root) = self.space.lower(&genome, &mut self.dag) else {
+        let Ok(mut root) = self.space.lower(&genome, &mut self.dag) else {
             self.state.ill_typed += 1;
             return None;
+        };
+        // Where a genome is an expression, its canonical form takes its place.
+        let genome = match genome {
+            Genome::Expr(_) => {
+                let simple = self.analysis.simple(&self.dag, root).clone();
+                root = simple.lower(&mut self.dag);
+                Genome::Expr(simple)
+            }
+            other => other,
         };
         let (mut facts, key) = self.analysis.facts(&self.dag, root, &*self.eval);
         let program = Program { name: String::new(), root, capture: self.settings.capture };
         let cost = self.eval.cost(&self.dag, &program);
         facts.shape_conflict = cost.is_err();
+        let pass = self.eval.number(0, "flops", None).unwrap_or(0.0).max(1.0);
+        facts.passes = cost.as_ref().map_or(0.0, |c| c / pass);
+        facts.max_passes = self.settings.max_cost;
         facts.met = self.state.met.contains(&key);
         facts.max_size = self.settings.max_size;
         facts.max_depth = self.settings.max_depth;

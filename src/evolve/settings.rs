@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_size: usize,
     /// Most levels of a program.
     pub max_depth: usize,
+    /// Most that one score may cost, in forward passes of the model.
+    pub max_cost: f64,
     /// Sizes of the rungs of the ladder of architectures, before all.
     pub ladder: Vec<usize>,
     /// Rules that are off.
@@ -51,6 +53,7 @@ impl Default for Settings {
             plateau: 60,
             max_size: 64,
             max_depth: 12,
+            max_cost: 6.0,
             ladder: vec![16, 64],
             no_rules: Vec::new(),
             measure: Measure::TauA,

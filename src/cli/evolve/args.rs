@@ -89,6 +89,9 @@ pub struct EvolveArgs {
     /// Most levels of a program (free)
     #[arg(long, default_value_t = 12, value_name = "N")]
     pub max_depth: usize,
+    /// Most that one score may cost, in forward passes of the model (a backward pass is two)
+    #[arg(long, default_value_t = 6.0, value_name = "PASSES")]
+    pub max_cost: f64,
     /// Known proxies to start from (free): std::NAME, FILE.lpz, FILE.lpz::NAME
     #[arg(long, value_name = "P", num_args = 1..)]
     pub init: Vec<String>,

@@ -6,7 +6,10 @@ mod setup;
 mod show;
 
 pub use args::EvolveArgs;
-pub(super) use setup::{Subjects, references, space};
+pub(super) use plan::reopened;
+pub(super) use setup::Subjects;
+
+use setup::{references, space};
 
 use super::Global;
 use super::error::CliError;
@@ -49,7 +52,8 @@ pub fn run(args: &EvolveArgs, global: &Global) -> Result<ExitCode, CliError> {
         }
     });
     let (file, report) = session(args, global, &started)?;
-    show::outcome(global, &started.folder, &file, &report)?;
+    let regrets = show::regrets(&args.compare, &file)?;
+    show::outcome(global, &started.folder, &file, &report, &regrets)?;
     if STOP.load(Ordering::Relaxed) {
         return Err(CliError::interrupted(format!(
             "interrupted; everything is in {} and `lpz evolve --resume` goes on with it",
@@ -91,9 +95,16 @@ fn session(args: &EvolveArgs, global: &Global, start: &plan::Start) -> Result<(R
         references: &references,
         reference_dag: &reference_dag,
         format: &formatted,
+        remark: &|text| note(global, text),
         stop: &STOP,
     };
     Ok(go(job, args.resume.is_some(), &mut driver, &mut seen)?)
+}
+
+fn note(global: &Global, text: &str) {
+    if !global.quiet {
+        eprintln!("{text}");
+    }
 }
 
 fn batches(p: &crate::ir::Program) -> usize {
@@ -103,7 +114,11 @@ fn batches(p: &crate::ir::Program) -> usize {
     }
 }
 
-fn open(s: &Subjects, i: usize, batches: usize) -> Result<Box<dyn Source>, SourceError> {
+/// The model of an architecture, with its data.
+///
+/// # Errors
+/// When the data does not fit the model.
+pub(super) fn open(s: &Subjects, i: usize, batches: usize) -> Result<Box<dyn Source>, SourceError> {
     let model = s.data.open(&s.configs[i], None, &s.tokens, batches, s.seed)?;
     Ok(Box::new(model))
 }

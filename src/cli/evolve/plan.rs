@@ -75,6 +75,7 @@ pub fn fresh(args: &EvolveArgs, global: &Global) -> Result<Start, CliError> {
         seconds: Vec::new(),
         rules: serde_json::Map::new(),
         cache: serde_json::Value::Null,
+        whole: None,
     };
     folder.write_run(&run)?;
     Ok(Start { folder, run, subjects })
@@ -161,6 +162,7 @@ fn settings(args: &EvolveArgs, global: &Global) -> Result<Settings, CliError> {
         plateau: if args.algorithm == Algorithm::Lpzero { u64::MAX } else { args.plateau },
         max_size: if free { args.max_size } else { usize::MAX },
         max_depth: if free { args.max_depth } else { usize::MAX },
+        max_cost: args.max_cost,
         no_rules: args.no_rule.clone(),
         measure: args.fitness,
         over: args.over,

@@ -11,6 +11,7 @@ use crate::evolve::run::Status;
 use crate::evolve::settings::Budget;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// `--rules`.
@@ -73,11 +74,54 @@ pub fn line(s: &Status<'_>) {
     let _ = output::print(&format!("{value}\n"));
 }
 
+/// How far the best of other runs is from the optimum of a space that was searched whole.
+pub type Regret = (String, f64, f64);
+
+/// Best search fitness and regret of every run in `dirs`.
+///
+/// # Errors
+/// A folder that holds no run; a run on other architectures; a space that was not searched whole.
+pub fn regrets(dirs: &[PathBuf], run: &RunFile) -> Result<Vec<Regret>, CliError> {
+    let Some(whole) = &run.whole else {
+        return match dirs.first() {
+            None => Ok(Vec::new()),
+            Some(_) => Err(CliError::new(
+                "--compare tells the distance from the optimum, which only --algorithm exhaustive finds",
+            )
+            .help("`lpz compare` shows runs side by side")),
+        };
+    };
+    dirs.iter()
+        .map(|dir| {
+            let (folder, other) = Folder::open(dir)?;
+            let same = |p: &crate::evolve::folder::Plan| {
+                (p.benches.clone(), p.model.clone(), p.fractions, p.settings.seed, p.settings.measure)
+            };
+            if same(&other.plan) != same(&run.plan) {
+                return Err(CliError::new(format!(
+                    "{} is a run on other architectures or another split",
+                    dir.display()
+                )));
+            }
+            let history = folder.read("history.csv")?;
+            let last = history.lines().skip(1).last().and_then(|l| l.split(',').nth(2)?.parse::<f64>().ok());
+            let best = last.unwrap_or(0.0);
+            Ok((dir.display().to_string(), best, whole.optimum - best))
+        })
+        .collect()
+}
+
 /// The result, as a table or JSON.
 ///
 /// # Errors
 /// When output cannot be written.
-pub fn outcome(global: &Global, folder: &Folder, run: &RunFile, report: &Report) -> Result<(), CliError> {
+pub fn outcome(
+    global: &Global,
+    folder: &Folder,
+    run: &RunFile,
+    report: &Report,
+    regrets: &[Regret],
+) -> Result<(), CliError> {
     let path = folder.path().display().to_string();
     let value = json!({
         "run": path,
@@ -89,11 +133,22 @@ pub fn outcome(global: &Global, folder: &Folder, run: &RunFile, report: &Report)
         "known": report.known,
         "rules": run.rules,
         "cache": run.cache,
+        "whole": run.whole,
+        "regret": regrets.iter().map(|(d, b, r)| json!({"run": d, "best": b, "regret": r})).collect::<Vec<_>>(),
     });
     if output::json(global, &value)? {
         return Ok(());
     }
     output::print(&format!("{}\n", figures(report)))?;
+    if let Some(w) = &run.whole {
+        output::print(&format!(
+            "the space holds {:.0} programs of {} branches; {} branches and {} programs differ; optimum {:.4}\n",
+            w.programs, w.branches, w.distinct_branches, w.distinct, w.optimum
+        ))?;
+    }
+    for (dir, best, regret) in regrets {
+        output::print(&format!("{dir}: best {best:.4}, {regret:.4} from the optimum\n"))?;
+    }
     let counted: Vec<String> =
         run.rules.iter().filter(|(_, n)| n.as_u64() != Some(0)).map(|(r, n)| format!("{r} {n}")).collect();
     output::print(&format!(

@@ -47,6 +47,10 @@ pub trait Space {
     fn looks(&self) -> bool {
         false
     }
+    /// The space as one over a vocabulary, which may be finite.
+    fn over_vocabulary(&self) -> Option<&vocab::VocabSpace> {
+        None
+    }
     /// Words for the program's name, the most telling first.
     fn words(&self, genome: &Genome) -> Vec<String>;
 }

@@ -246,6 +246,10 @@ impl Space for VocabSpace {
         self.vocabulary.import.clone()
     }
 
+    fn over_vocabulary(&self) -> Option<&VocabSpace> {
+        Some(self)
+    }
+
     fn words(&self, genome: &Genome) -> Vec<String> {
         let g = self.genes(genome);
         let inputs = if matches!(self.form, Form::Linear(_)) { 1 } else { 2 };
