@@ -13,15 +13,14 @@ use crate::evolve::folder::{BenchUsed, ModelUsed, Plan, SpaceUsed};
 use crate::evolve::inputs::inputs;
 use crate::evolve::language::{Language, compiler, vocabulary};
 use crate::evolve::space::Space;
-use crate::evolve::space::free::menu::Menu;
-use crate::evolve::space::free::{Choice, FreeSpace};
+use crate::evolve::space::free::FreeSpace;
 use crate::evolve::space::vocab::{Form, VocabSpace};
 use crate::evolve::split::{SMALLEST_PART, split};
 use crate::ir::Dag;
 use crate::ir::key::{Key, key_of};
 use crate::lang::Library;
 use crate::model::Config;
-use crate::site::{KINDS, NUMBERS, OBJECTIVES, ROLES, option};
+use crate::site::{KINDS, OBJECTIVES, Outline, option};
 use clap::ValueEnum;
 use std::path::Path;
 use std::rc::Rc;
@@ -177,7 +176,10 @@ pub fn space(
         "linear" => Form::Linear(used.n_unary),
         "tree" => Form::Tree(used.n_unary),
         "graph" => Form::Graph(used.n_nodes),
-        _ => return Ok(Box::new(free(limits, driver, archs, language))),
+        _ => {
+            let outlines: Vec<&Outline> = (0..archs).map(|a| driver.outline(a)).collect();
+            return Ok(Box::new(FreeSpace::over(&outlines, limits, language.clone())));
+        }
     };
     let import = vocab.map_or_else(
         || "use std::lpzero".to_owned(),
@@ -196,50 +198,6 @@ pub fn space(
     }
     let compile = compiler(language.clone(), if vocab.is_some() { here } else { String::new() });
     Ok(Box::new(VocabSpace { form, vocabulary, inputs, compile }))
-}
-
-fn free(limits: (usize, usize), driver: &Driver<'_>, archs: usize, language: &Rc<Language>) -> FreeSpace {
-    use crate::evolve::evaluator::Evaluator;
-    let all = |kind, role: Option<&str>| {
-        (0..archs).all(|a| {
-            let mut sites = driver.outline(a).sites.iter();
-            sites.any(|s| s.kind == kind && role.is_none_or(|r| s.roles.contains(&r)))
-        })
-    };
-    let sites = KINDS
-        .iter()
-        .filter(|k| all(k.kind, None))
-        .map(|k| {
-            let roles =
-                ROLES.iter().filter(|r| r.sites && all(k.kind, Some(r.name))).map(|r| r.name).collect();
-            // Second order costs nine forward passes, and stored layouts are the published scores' business.
-            let cheap = |f: &crate::site::Field| {
-                use crate::site::Field;
-                !matches!(f, Field::Hvp | Field::StoredWeight | Field::StoredGrad)
-            };
-            let fields = k.fields.iter().map(|(f, _)| *f).filter(cheap).collect();
-            Choice { kind: k.kind, roles, fields }
-        })
-        .collect();
-    let names = NUMBERS.iter().map(|n| (n.name, None));
-    let roles = ROLES.iter().filter(|r| r.params).map(|r| ("params", Some(r.name)));
-    let numbers = names
-        .chain(roles)
-        .filter(|&(name, role)| {
-            let first = driver.number(0, name, role);
-            first.is_some()
-                && (0..archs).all(|a| driver.number(a, name, role).is_some())
-                && (0..archs).any(|a| driver.number(a, name, role) != first)
-        })
-        .collect();
-    FreeSpace {
-        sites,
-        numbers,
-        size: limits.0,
-        depth: limits.1.min(8),
-        menu: Menu::new(),
-        text: language.clone(),
-    }
 }
 
 /// Trivial baselines, by their names in the standard library.

@@ -5,6 +5,7 @@ pub mod menu;
 pub mod types;
 
 mod grow;
+mod over;
 mod tune;
 mod vary;
 
