@@ -14,7 +14,7 @@ use crate::ir::{Dag, NodeId, Program};
 use crate::ops::{self, Eval, Shape, Value};
 use crate::site::CaptureSpec;
 use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -189,7 +189,7 @@ fn apply(e: &Expr, x: f64, y: f64) -> f64 {
 /// Joins that differ: those that agree on a grid of numbers count once.
 fn joins(space: &VocabSpace) -> Result<Vec<Join>, EvaluatorError> {
     let mut out: Vec<Join> = Vec::new();
-    let mut seen: FxHashMap<Vec<u64>, usize> = FxHashMap::default();
+    let mut seen: FxHashSet<Vec<u64>> = FxHashSet::default();
     for (index, f) in space.vocabulary.join.iter().enumerate() {
         let mut dag = Dag::default();
         let text = format!("{}({}, {})", f.name, STAND_IN[0], STAND_IN[1]);
@@ -199,8 +199,7 @@ fn joins(space: &VocabSpace) -> Result<Vec<Join>, EvaluatorError> {
         let grid = [-3.5, -1.0, 0.0, 0.3, 2.0, 7.0];
         let values: Vec<u64> =
             grid.iter().flat_map(|&x| grid.map(|y| (join.apply(x, y) + 0.0).to_bits())).collect();
-        if !seen.contains_key(&values) {
-            seen.insert(values, index);
+        if seen.insert(values) {
             out.push(join);
         }
     }
