@@ -38,7 +38,8 @@ pub fn tanh(x: f32) -> f32 {
     q = q * s + 1.185_347_1e-4;
     q = q * s + 2.268_434_6e-3;
     q = q * s + 4.893_525e-3;
-    c * p / q
+    // A unit beyond 1 would turn the sign of 1 + tanh, and with it of a GELU's tail.
+    (c * p / q).clamp(-1.0, 1.0)
 }
 
 /// erf x as a rational function (Eigen's coefficients).
@@ -58,7 +59,7 @@ pub fn erf(x: f32) -> f32 {
     q = q * s - 1.682_827e-3;
     q = q * s - 7.373_329e-3;
     q = q * s - 1.426_473_9e-2;
-    c * p / q
+    (c * p / q).clamp(-1.0, 1.0)
 }
 
 #[cfg(test)]
@@ -74,6 +75,14 @@ mod tests {
             worst[2] = worst[2].max(rel(super::erf(x), libm::erf(x.into())));
         }
         assert!(worst.iter().all(|&w| w < 1e-6), "{worst:?}");
+    }
+
+    #[test]
+    fn sigmoids_stay_within_one() {
+        for i in -80_000..80_000 {
+            let x = i as f32 * 1e-3;
+            assert!(super::erf(x).abs() <= 1.0 && super::tanh(x).abs() <= 1.0, "at {x}");
+        }
     }
 
     #[test]
