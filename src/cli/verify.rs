@@ -76,8 +76,8 @@ fn programs(folder: &Folder) -> Result<(Dag, Vec<Program>), CliError> {
     Ok((dag, found.into_iter().map(|p| p.program).collect()))
 }
 
-/// Search, validation and test figures by program.
-type Again = Vec<(String, Result<[Figures; 3], String>)>;
+/// Search, validation, test and joint figures by program.
+type Again = Vec<(String, Result<[Figures; 4], String>)>;
 
 fn again(subjects: &Subjects, file: &RunFile, dag: &Dag, programs: &[Program]) -> Result<Again, CliError> {
     let source = |i: usize| open(subjects, i, 1);
@@ -86,7 +86,7 @@ fn again(subjects: &Subjects, file: &RunFile, dag: &Dag, programs: &[Program]) -
     let parts = subjects.parts(&file.plan, &driver)?;
     let mut out: Again = programs.iter().map(|p| (p.name.clone(), Err(String::new()))).collect();
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); programs.len()];
-    for part in [&parts.search, &parts.validation, &parts.test] {
+    for part in [&parts.search, &parts.validation, &parts.test, &parts.all()] {
         let rows = driver.scores(dag, programs, &part.archs)?;
         for (i, row) in rows.iter().enumerate() {
             match row.iter().map(|o| o.as_ref().ok().copied()).collect::<Option<Vec<f64>>>() {
@@ -100,16 +100,20 @@ fn again(subjects: &Subjects, file: &RunFile, dag: &Dag, programs: &[Program]) -
         }
     }
     for (slot, f) in out.iter_mut().zip(figures) {
-        if let Ok(three) = <[Figures; 3]>::try_from(f) {
-            slot.1 = Ok(three);
+        if let Ok(four) = <[Figures; 4]>::try_from(f) {
+            slot.1 = Ok(four);
         }
     }
     Ok(out)
 }
 
-fn differences(e: &Entry, now: &[Figures; 3]) -> Vec<String> {
-    let parts =
-        [("search", &e.search, &now[0]), ("validation", &e.validation, &now[1]), ("test", &e.test, &now[2])];
+fn differences(e: &Entry, now: &[Figures; 4]) -> Vec<String> {
+    let parts = [
+        ("search", &e.search, &now[0]),
+        ("validation", &e.validation, &now[1]),
+        ("test", &e.test, &now[2]),
+        ("all", &e.all, &now[3]),
+    ];
     parts.iter().flat_map(|(part, old, new)| compare(part, old, new)).collect()
 }
 

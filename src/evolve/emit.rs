@@ -43,6 +43,7 @@ fn entry(e: &Entry) -> String {
     let _ = writeln!(out, "/// Test: {}.", e.test.line());
     let _ = writeln!(out, "/// Validation: {}.", e.validation.line());
     let _ = writeln!(out, "/// Search: {}.", e.search.line());
+    let _ = writeln!(out, "/// All, as `lpz rank` prints: {}.", e.all.line());
     let _ = writeln!(
         out,
         "/// Complexity {} nodes, cost {:.3e} operations, found after {} evaluations.",

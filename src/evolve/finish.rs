@@ -25,6 +25,8 @@ pub struct Entry {
     pub validation: Figures,
     /// On what nothing saw.
     pub test: Figures,
+    /// On all of them together: what `lpz rank` prints for the same architectures.
+    pub all: Figures,
     /// Nodes.
     pub complexity: f64,
     /// Additions per score, an estimate.
@@ -70,6 +72,21 @@ pub struct Parts {
     pub test: Part,
     /// Seed of the bootstrap.
     pub seed: u64,
+}
+
+impl Parts {
+    /// Everything: search, then validation, then test.
+    pub fn all(&self) -> Part {
+        let parts = [&self.search, &self.validation, &self.test];
+        let join = |get: fn(&Part) -> &Vec<f64>| parts.iter().flat_map(|p| get(p).iter().copied()).collect();
+        Part {
+            archs: parts.iter().flat_map(|p| p.archs.iter().copied()).collect(),
+            truth: join(|p| &p.truth),
+            params: join(|p| &p.params),
+            bench: parts.iter().flat_map(|p| p.bench.iter().copied()).collect(),
+            over: self.search.over,
+        }
+    }
 }
 
 /// The report.
@@ -204,6 +221,7 @@ fn entry(i: &Individual, name: String, scores: &[f64], known: &[Scored], f: &Fin
         search: parts.search.figures(&scores[..a], parts.seed),
         validation: parts.validation.figures(&scores[a..a + b], parts.seed),
         test: parts.test.figures(&scores[a + b..], parts.seed),
+        all: parts.all().figures(scores, parts.seed),
         complexity: i.complexity,
         cost: i.cost,
         born: i.born,

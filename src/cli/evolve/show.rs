@@ -171,6 +171,7 @@ fn figures(report: &Report) -> Table {
         "test ρ",
         "test τ at equal size",
         "distinct",
+        "all τ-a",
         "nodes",
     ]);
     for e in &report.best {
@@ -185,6 +186,7 @@ fn figures(report: &Report) -> Table {
 fn found(e: &Entry) -> Vec<String> {
     let mut row = vec![e.name.clone(), three(e.search.tau_a), three(e.validation.tau_a)];
     row.extend(tested(&e.test));
+    row.push(three(e.all.tau_a));
     row.push(format!("{}{}", e.complexity, e.same_as.as_ref().map_or(String::new(), |k| format!(" = {k}"))));
     row
 }
