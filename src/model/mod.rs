@@ -7,6 +7,7 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod drawn;
 mod error;
 mod flexibert;
 mod forward;
