@@ -22,6 +22,7 @@ mod row;
 mod shape;
 mod shapes;
 mod spectral;
+mod spectrum;
 mod table;
 mod value;
 mod vecmath;

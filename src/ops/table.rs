@@ -1,7 +1,7 @@
 //! All rows in one table, and look-ups in it.
 
 use super::row::{Fixity, OpId, OpRow, Position};
-use super::{contract, elementwise, normalise, pair, reduce, shapes, spectral};
+use super::{contract, elementwise, normalise, pair, reduce, shapes, spectral, spectrum};
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
@@ -13,6 +13,7 @@ static ROWS: LazyLock<Vec<OpRow>> = LazyLock::new(|| {
         normalise::ROWS,
         contract::ROWS,
         spectral::ROWS,
+        spectrum::ROWS,
         pair::ROWS,
     ]
     .concat()
