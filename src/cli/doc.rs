@@ -46,7 +46,7 @@ fn record(e: &Entry) -> Value {
     let examples: Vec<Value> = e.examples.iter().map(|(p, v)| json!({ "program": p, "value": v })).collect();
     json!({
         "name": e.name, "section": e.section, "signature": e.signature, "doc": e.doc,
-        "examples": examples, "source": e.source,
+        "examples": examples, "source": e.source, "needs": e.needs,
     })
 }
 
@@ -72,6 +72,9 @@ fn page(all: &[Entry]) -> String {
         let _ = writeln!(out, "{}  [{}]", e.signature, e.section);
         for line in e.doc.lines() {
             let _ = writeln!(out, "  {line}");
+        }
+        if let Some(needs) = &e.needs {
+            let _ = writeln!(out, "  Needs {needs}.");
         }
         for (program, value) in &e.examples {
             let _ = writeln!(out, "  {program}  is  {value}");

@@ -16,6 +16,7 @@ mod diagnostic;
 mod layout;
 mod library;
 mod names;
+mod needs;
 mod operators;
 mod parse;
 mod print;
@@ -31,6 +32,7 @@ pub use check::{ATTRIBUTES, CAPTURE_OPTIONS, CONSTANTS, Checked, CheckedProxy, F
 pub use diagnostic::{CODES, Diagnostic, Failure, Place, Related, Severity, Source, SourceId, Sources};
 pub use library::{Def, Library, Module, ModuleId, STDLIB};
 pub use names::suggest;
+pub use needs::{GROUPS as NEEDS, Needs};
 pub use parse::{parse_expression, parse_file};
 pub use print::{number, print_expr, print_file, print_item};
 pub use raise::{print_documented, print_node, print_program, raise};

@@ -4,8 +4,10 @@
 use super::ast::{Item, ItemKind};
 use super::check::{self, ATTRIBUTES, CAPTURE_OPTIONS, CONSTANTS, JOINS};
 use super::diagnostic::CODES;
-use super::library::Library;
+use super::library::{Def, Library};
 use super::names;
+use super::needs::{self, Needs};
+use crate::ir::Dag;
 use crate::ops::{self, Fixity, OpRow};
 use crate::site;
 use std::fmt::Write;
@@ -25,11 +27,13 @@ pub struct Entry {
     pub examples: Vec<(String, String)>,
     /// Its definition, for what is written in the language.
     pub source: Option<String>,
+    /// What a proxy needs run, in words.
+    pub needs: Option<String>,
 }
 
 fn entry(name: &str, section: &'static str, signature: impl Into<String>, doc: impl Into<String>) -> Entry {
     let (signature, doc) = (signature.into(), doc.into());
-    Entry { name: name.to_string(), section, signature, doc, examples: Vec::new(), source: None }
+    Entry { name: name.to_string(), section, signature, doc, examples: Vec::new(), source: None, needs: None }
 }
 
 /// Everything, section by section.
@@ -63,9 +67,28 @@ pub fn entries(library: &Library) -> Vec<Entry> {
     all.extend(options());
     all.extend(ATTRIBUTES.iter().map(|(n, on, d)| entry(n, "Attributes", format!("@{n} (on a {on})"), *d)));
     all.extend(CODES.iter().map(|(c, d)| entry(c, "Diagnostics", *c, *d)));
-    for (_, module) in library.std_modules() {
-        all.extend(module.file.items.iter().filter_map(|i| item(&module.name, i)));
+    all.extend(standard_library(library));
+    all
+}
+
+/// The standard library: functions by module, then proxies by what they need run.
+fn standard_library(library: &Library) -> Vec<Entry> {
+    let mut dag = Dag::default();
+    let mut all = Vec::new();
+    for (id, module) in library.std_modules() {
+        for (place, i) in module.file.items.iter().enumerate() {
+            let Some(mut e) = item(&module.name, i) else { continue };
+            let def = Def { module: id, item: place };
+            let lowered = if library.is_proxy(def) { library.lower(&[def], &mut dag).ok() } else { None };
+            if let Some(proxy) = lowered.as_ref().and_then(|p| p.first()) {
+                let needs = Needs::of(&dag, &proxy.program);
+                e.section = needs.group();
+                e.needs = Some(needs.describe());
+            }
+            all.push(e);
+        }
     }
+    all.sort_by_key(|e| needs::GROUPS.iter().position(|g| *g == e.section));
     all
 }
 
@@ -124,8 +147,12 @@ fn item(module: &str, item: &Item) -> Option<Entry> {
         }
         _ => format!("proxy {}", name.text),
     };
-    let mut e =
-        entry(&name.text, "Standard library", format!("{signature}  (std::{module})"), item.docs.join("\n"));
+    let mut e = entry(
+        &name.text,
+        "Functions of the standard library",
+        format!("{signature}  (std::{module})"),
+        item.docs.join("\n"),
+    );
     let bare = Item { docs: Vec::new(), ..item.clone() };
     e.source = Some(super::print_item(&bare));
     Some(e)

@@ -79,11 +79,8 @@ fn unique_rows(v: &[&Value], _: &Attrs) -> Value {
     let (rows, cols) = matrix(&v[0].shape, "").unwrap_or((1, 1));
     let bits: Vec<u64> =
         v[0].data.iter().map(|x| if x.is_nan() { u64::MAX } else { (x + 0.0).to_bits() }).collect();
-    let distinct = if cols == 0 {
-        rows.min(1)
-    } else {
-        bits.chunks_exact(cols).collect::<FxHashSet<_>>().len()
-    };
+    let distinct =
+        if cols == 0 { rows.min(1) } else { bits.chunks_exact(cols).collect::<FxHashSet<_>>().len() };
     Value::number(distinct as f64)
 }
 
