@@ -10,6 +10,7 @@ use super::patterns::{self, symbol};
 use super::terms::identity;
 use crate::ir::key::{Key, key_of};
 use crate::ir::{Dag, NodeId};
+use crate::ops::{self, Shape, Value};
 use egg::{CostFunction, Extractor, Id, Language, RecExpr, Rewrite, Runner, SymbolLang};
 use rustc_hash::FxHashMap;
 use std::time::Duration;
@@ -55,7 +56,8 @@ impl Canon {
     pub fn simplify(&self, expr: &Expr) -> Form {
         let mut heads = FxHashMap::default();
         let mut start = RecExpr::default();
-        add(expr, &mut start, &mut heads);
+        let folded = fold(expr);
+        add(&folded, &mut start, &mut heads);
         let runner = Runner::default()
             .with_iter_limit(ROUNDS)
             .with_node_limit(NODES)
@@ -70,6 +72,26 @@ impl Canon {
         let root = simple.lower(&mut dag);
         Form { key: identity(&dag, root), saved: expr.size().saturating_sub(simple.size()), expr: simple }
     }
+}
+
+/// Operators over constants become constants.
+fn fold(e: &Expr) -> Expr {
+    let args: Vec<Expr> = e.args.iter().map(fold).collect();
+    if let Head::Op { op, attrs } = &e.head {
+        let numbers: Option<Vec<Value>> = args
+            .iter()
+            .map(|a| if let Head::Number(x) = a.head { Some(Value::number(x)) } else { None })
+            .collect();
+        let row = ops::row(*op);
+        if let Some(values) = numbers.filter(|v| !v.is_empty())
+            && let Ok(out) = (row.shape)(&vec![Shape::number(); values.len()], attrs)
+            && let Some(x) = row.evaluate(&out, &values.iter().collect::<Vec<_>>(), attrs).item()
+            && x.is_finite()
+        {
+            return Expr::number(x);
+        }
+    }
+    Expr { head: e.head.clone(), args }
 }
 
 fn add(e: &Expr, out: &mut RecExpr<SymbolLang>, heads: &mut FxHashMap<String, Head>) -> Id {
@@ -125,6 +147,7 @@ mod tests {
         same("sum l in linear { mean(abs(abs(l.weight))) }", "sum l in linear { mean(abs(l.weight)) }");
         same("depth + 0", "depth");
         same("depth * 1", "depth");
+        same("depth * exp(0)", "depth");
     }
 
     #[test]

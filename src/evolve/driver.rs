@@ -12,8 +12,8 @@ use crate::score::{CacheStats, ReductionCache, Scorer};
 use crate::site::{Objective, Outline, Site, Source, SourceError};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Makes the source of an architecture: a model with its data, or a stored capture.
 pub type MakeSource<'a> = dyn Fn(usize) -> Result<Box<dyn Source>, SourceError> + Sync + 'a;
@@ -64,7 +64,7 @@ impl<'a> Driver<'a> {
         engine: &'a MakeEngine<'a>,
         memory: usize,
     ) -> Result<Self, EvaluatorError> {
-        let each = memory / identities.len().max(1);
+        let room = Arc::new(AtomicUsize::new(memory));
         let archs: Result<Vec<Architecture>, SourceError> = (0..identities.len())
             .into_par_iter()
             .map(|i| {
@@ -73,7 +73,7 @@ impl<'a> Driver<'a> {
                     outline: s.outline().clone(),
                     objective: s.default_objective(),
                     key: identities[i],
-                    kept: Mutex::new(Kept::new(each)),
+                    kept: Mutex::new(Kept::new(room.clone())),
                 })
             })
             .collect();

@@ -6,8 +6,9 @@
 use super::evaluator::{Evaluator, EvaluatorError};
 use super::figures::{Figures, Part};
 use super::population::{Hall, Individual};
+use super::rounding::rounded;
 use super::search::ranking;
-use super::space::Space;
+use super::space::{Genome, Space};
 use crate::ir::{Dag, NodeId, Program};
 use crate::site::CaptureSpec;
 use serde::{Deserialize, Serialize};
@@ -120,14 +121,17 @@ pub struct Finish<'a> {
 /// When an architecture cannot be run.
 pub fn report(hall: &Hall, f: &Finish<'_>, eval: &mut dyn Evaluator) -> Result<Report, EvaluatorError> {
     let known = references(f, eval)?;
-    let chosen = choose(hall, f, eval)?;
+    // Twice as many as are kept: those without a score on an unseen architecture fall out.
+    let chosen: Vec<&Individual> = choose(hall, f, eval)?.into_iter().take(2 * f.keep).collect();
+    let genomes: Vec<Genome> = chosen.iter().map(|i| i.genome.clone()).collect();
+    let genomes = rounded(genomes, eval, f.capture, &f.parts.search.archs)?;
     let mut dag = Dag::default();
     let mut programs = Vec::new();
     let mut kept = Vec::new();
-    for i in chosen {
-        if let Ok(root) = f.space.lower(&i.genome, &mut dag) {
+    for (i, genome) in chosen.into_iter().zip(genomes) {
+        if let Ok(root) = f.space.lower(&genome, &mut dag) {
             programs.push(program(root, f.capture));
-            kept.push(i);
+            kept.push(Individual { genome, ..i.clone() });
         }
     }
     let archs: Vec<usize> = [&f.parts.search, &f.parts.validation, &f.parts.test]

@@ -5,23 +5,26 @@ use crate::ir::prepare::{field_level, relevant};
 use crate::site::{CaptureSpec, Field, Objective, Outline, Sink, SiteId, Source, SourceError};
 use crate::tensor::{Dtype, Tensor};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Tensors and numbers of one architecture.
 pub struct Kept {
     tensors: FxHashMap<(CaptureSpec, SiteId, Field), Tensor>,
     numbers: FxHashMap<CaptureSpec, Vec<(&'static str, f64)>>,
     noise: FxHashSet<CaptureSpec>,
-    left: usize,
+    room: Arc<AtomicUsize>,
 }
 
 impl Kept {
-    /// Room for so many bytes of tensors.
-    pub fn new(bytes: usize) -> Self {
+    /// Nothing yet; `room` is what all architectures together may still keep, in bytes. Who comes
+    /// first keeps: those are the architectures that are asked for again and again.
+    pub fn new(room: Arc<AtomicUsize>) -> Self {
         Kept {
             tensors: FxHashMap::default(),
             numbers: FxHashMap::default(),
             noise: FxHashSet::default(),
-            left: bytes,
+            room,
         }
     }
 }
@@ -110,8 +113,8 @@ struct Keep<'a, 'k> {
 impl Sink for Keep<'_, '_> {
     fn field(&mut self, site: SiteId, field: Field, tensor: Tensor) {
         let bytes = tensor.numel() * if tensor.dtype() == Dtype::F64 { 8 } else { 4 };
-        if bytes <= self.kept.left {
-            self.kept.left -= bytes;
+        let take = |left: usize| left.checked_sub(bytes);
+        if self.kept.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
             self.kept.tensors.insert(slot(&self.spec, site, field), tensor.clone());
         }
         self.sink.field(site, field, tensor);

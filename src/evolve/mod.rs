@@ -20,6 +20,7 @@ pub mod line;
 pub mod nsga;
 pub mod patterns;
 pub mod population;
+pub mod rounding;
 pub mod rules;
 pub mod run;
 pub mod search;

@@ -56,7 +56,7 @@ impl Tiny {
             ("causal", 0.0),
         ];
         let params = vec![("linear", linear), ("ffn", linear / 2.0)];
-        Tiny { outline: Outline { sites, numbers, params, ..Outline::default() }, seed: i as u64 }
+        Tiny { outline: Outline { sites, numbers, params }, seed: i as u64 }
     }
 }
 

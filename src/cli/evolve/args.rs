@@ -116,7 +116,7 @@ pub struct EvolveArgs {
     /// Known proxies shown beside: trivial baselines, or classical proxies too
     #[arg(long, value_enum, default_value_t = Beside::Classical)]
     pub beside: Beside,
-    /// Run another algorithm with the same number of evaluations and show it beside
+    /// Run the algorithm random too, with as many evaluations, into DIR/control, and show it beside
     #[arg(long)]
     pub control: bool,
     /// Folder of the run; must not exist or be empty [default: runs/SPACE-ALGORITHM-sSEED]
@@ -129,7 +129,7 @@ pub struct EvolveArgs {
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub compare: Vec<PathBuf>,
     /// Bytes of tensors kept between generations
-    #[arg(long, default_value = "4G", value_name = "SIZE", value_parser = size)]
+    #[arg(long, default_value = "8G", value_name = "SIZE", value_parser = size)]
     pub max_memory: usize,
     /// One JSON object per generation on standard output
     #[arg(long)]

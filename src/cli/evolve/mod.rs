@@ -51,20 +51,30 @@ pub fn run(args: &EvolveArgs, global: &Global) -> Result<ExitCode, CliError> {
             std::process::exit(130);
         }
     });
-    let (file, report) = session(args, global, &started)?;
+    let (file, report) = session(args, global, &started, args.resume.is_some())?;
     let regrets = show::regrets(&args.compare, &file)?;
-    show::outcome(global, &started.folder, &file, &report, &regrets)?;
+    let folder = started.folder.clone();
+    let control = match args.control && !STOP.load(Ordering::Relaxed) {
+        true => Some(session(args, global, &plan::control(started, &file)?, false)?),
+        false => None,
+    };
+    show::outcome(global, &folder, &file, &report, &regrets, control.as_ref())?;
     if STOP.load(Ordering::Relaxed) {
         return Err(CliError::interrupted(format!(
             "interrupted; everything is in {} and `lpz evolve --resume` goes on with it",
-            started.folder.path().display()
+            folder.path().display()
         )));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the search of a plan to its end.
-fn session(args: &EvolveArgs, global: &Global, start: &plan::Start) -> Result<(RunFile, Report), CliError> {
+fn session(
+    args: &EvolveArgs,
+    global: &Global,
+    start: &plan::Start,
+    resume: bool,
+) -> Result<(RunFile, Report), CliError> {
     let plan = &start.run.plan;
     let subjects = &start.subjects;
     let (references, reference_dag) = references(args.beside);
@@ -98,7 +108,7 @@ fn session(args: &EvolveArgs, global: &Global, start: &plan::Start) -> Result<(R
         remark: &|text| note(global, text),
         stop: &STOP,
     };
-    Ok(go(job, args.resume.is_some(), &mut driver, &mut seen)?)
+    Ok(go(job, resume, &mut driver, &mut seen)?)
 }
 
 fn note(global: &Global, text: &str) {

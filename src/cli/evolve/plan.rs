@@ -81,6 +81,23 @@ pub fn fresh(args: &EvolveArgs, global: &Global) -> Result<Start, CliError> {
     Ok(Start { folder, run, subjects })
 }
 
+/// The control of a run: random programs, as many evaluations, in a folder within the run's.
+///
+/// # Errors
+/// When the folder holds something already.
+pub fn control(start: Start, done: &RunFile) -> Result<Start, CliError> {
+    let folder = Folder::create(&start.folder.path().join("control"))?;
+    if let Some(name) = &start.run.plan.space.vocabulary {
+        folder.write(name, &start.folder.read(name)?)?;
+    }
+    let mut run = start.run;
+    run.plan.settings.algorithm = Algorithm::Random;
+    run.budget = Budget { evaluations: Some(done.evaluations), ..Budget::default() };
+    run.command = format!("{} (its control)", run.command);
+    folder.write_run(&run)?;
+    Ok(Start { folder, run, subjects: start.subjects })
+}
+
 /// The run in `dir`, which must have been started by this program on the benchmark as it is.
 ///
 /// # Errors

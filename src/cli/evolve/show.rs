@@ -121,6 +121,7 @@ pub fn outcome(
     run: &RunFile,
     report: &Report,
     regrets: &[Regret],
+    control: Option<&(RunFile, Report)>,
 ) -> Result<(), CliError> {
     let path = folder.path().display().to_string();
     let value = json!({
@@ -133,13 +134,14 @@ pub fn outcome(
         "known": report.known,
         "rules": run.rules,
         "cache": run.cache,
+        "control": control.map(|(r, c)| json!({"evaluations": r.evaluations, "best": c.best})),
         "whole": run.whole,
         "regret": regrets.iter().map(|(d, b, r)| json!({"run": d, "best": b, "regret": r})).collect::<Vec<_>>(),
     });
     if output::json(global, &value)? {
         return Ok(());
     }
-    output::print(&format!("{}\n", figures(report)))?;
+    output::print(&format!("{}\n", figures(report, control.and_then(|(_, c)| c.best.first()))))?;
     if let Some(w) = &run.whole {
         output::print(&format!(
             "the space holds {:.0} programs of {} branches; {} branches and {} programs differ; optimum {:.4}\n",
@@ -161,7 +163,7 @@ pub fn outcome(
     ))
 }
 
-fn figures(report: &Report) -> Table {
+fn figures(report: &Report, control: Option<&Entry>) -> Table {
     let mut t = table(&[
         "proxy",
         "search τ-a",
@@ -176,6 +178,11 @@ fn figures(report: &Report) -> Table {
     ]);
     for e in &report.best {
         t.add_row(found(e));
+    }
+    if let Some(e) = control {
+        let mut row = found(e);
+        row[0] = "(best of as many random programs)".into();
+        t.add_row(row);
     }
     for k in &report.known {
         t.add_row(known(k));

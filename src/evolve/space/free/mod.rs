@@ -17,6 +17,7 @@ use crate::random::Stream;
 use crate::site::{Field, Kind};
 use menu::Menu;
 use std::rc::Rc;
+pub use vary::round;
 
 /// A kind of sites that every architecture has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,8 +90,8 @@ impl Space for FreeSpace {
 
     fn mutate(&self, parent: &Genome, s: &mut Stream, bank: &Bank) -> Genome {
         let Some(e) = self.expr(parent) else { return self.random(s) };
-        // Half of all changes look for what goes well with what is already known.
-        let changed = if s.below(2) == 0 { self.tune(e, s, bank) } else { None };
+        // Most changes look for what goes well with what is already known: they cost nothing to score.
+        let changed = if s.below(5) < 3 { self.tune(e, s, bank) } else { None };
         let changed = changed.or_else(|| (0..8).find_map(|_| self.change(e, s).filter(|n| self.allows(n))));
         Genome::Expr(changed.unwrap_or_else(|| self.some_program(s)))
     }
