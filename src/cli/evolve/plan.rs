@@ -5,9 +5,11 @@ use super::super::error::CliError;
 use super::args::{EvolveArgs, SpaceName};
 use super::setup::Subjects;
 use crate::evolve::folder::{Folder, FolderError, ModelUsed, Plan, RunFile, SpaceUsed, version};
+use crate::evolve::language::vocabulary;
 use crate::evolve::population::Algorithm;
 use crate::evolve::rules::Counted;
 use crate::evolve::settings::{Budget, Settings};
+use crate::evolve::split::split;
 use crate::ir::Dag;
 use crate::lang::Library;
 use crate::site::{CaptureSpec, OBJECTIVES, option_name};
@@ -44,6 +46,7 @@ pub fn fresh(args: &EvolveArgs, global: &Global) -> Result<Start, CliError> {
     let settings = settings(args, global)?;
     Counted::without(&settings.no_rules).map_err(CliError::new)?;
     let vocab = vocab_text(args)?;
+    check_split(&subjects, (args.search_share, args.validation_share), global.seed)?;
     let plan = Plan {
         version: version(),
         settings,
@@ -191,12 +194,23 @@ fn settings(args: &EvolveArgs, global: &Global) -> Result<Settings, CliError> {
     })
 }
 
+/// A benchmark that is too small is refused before anything is written.
+fn check_split(subjects: &Subjects, shares: (f64, f64), seed: u64) -> Result<(), CliError> {
+    split(&subjects.keys, shares.0, shares.1, seed).map(|_| ()).map_err(|e| {
+        CliError::new(e.to_string())
+            .help("take a larger benchmark or --limit, or other --search-share and --validation-share")
+    })
+}
+
 fn vocab_text(args: &EvolveArgs) -> Result<Option<String>, CliError> {
     let Some(path) = &args.vocab else { return Ok(None) };
     if args.space == SpaceName::Free {
         return Err(CliError::new("--vocab is for linear, tree and graph; free draws from all operators"));
     }
-    std::fs::read_to_string(path).map(Some).map_err(|e| CliError::io("read", path, &e))
+    let text = std::fs::read_to_string(path).map_err(|e| CliError::io("read", path, &e))?;
+    // Errors in it show before a folder is made.
+    vocabulary(Some(path), String::new(), args.space != SpaceName::Linear).map_err(CliError::new)?;
+    Ok(Some(text))
 }
 
 /// Known proxies as expressions.
