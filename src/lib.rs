@@ -26,6 +26,7 @@ pub mod model;
 pub mod ops;
 pub mod plan;
 pub mod random;
+pub mod repl;
 pub mod score;
 pub mod search;
 pub mod site;

@@ -43,6 +43,11 @@ impl CliError {
         CliError::new(format!("cannot {what} {}: {error}", path.display()))
     }
 
+    /// What is wrong and what to do, for a command that goes on.
+    pub(super) fn parts(self) -> (String, Option<String>) {
+        (self.message, self.help)
+    }
+
     pub(super) fn code(&self) -> u8 {
         self.code
     }

@@ -9,20 +9,23 @@ pub mod bench;
 pub mod capture;
 pub mod check;
 pub mod compare;
+pub mod completions;
 pub mod devices;
 pub mod doc;
 pub mod error;
 pub mod evolve;
+pub mod explain;
 pub mod fmt;
 pub mod model_args;
 pub mod output;
 pub mod programs;
 pub mod rank;
+pub mod repl;
 pub mod run;
 pub mod train;
 pub mod verify;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use error::CliError;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,10 +71,13 @@ enum Command {
     Eval(run::EvalArgs),
     Capture(capture::CaptureArgs),
     Rank(rank::RankArgs),
+    Repl(repl::ReplArgs),
     Evolve(Box<evolve::EvolveArgs>),
     Verify(verify::VerifyArgs),
     Compare(compare::CompareArgs),
+    Completions(completions::CompletionsArgs),
     Doc(doc::DocArgs),
+    Explain(Box<explain::ExplainArgs>),
     Fmt(fmt::FmtArgs),
 }
 
@@ -110,6 +116,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Evolve(args) => evolve::run(&args, &cli.global),
         Command::Verify(args) => verify::run(&args, &cli.global),
         Command::Compare(args) => compare::run(&args, &cli.global),
+        Command::Completions(args) => completions::run(&args, &cli.global, Cli::command()),
+        Command::Explain(args) => explain::run(&args, &cli.global),
+        Command::Repl(args) => repl::run(args, &cli.global),
         Command::Doc(args) => doc::run(&args, &cli.global),
         Command::Fmt(args) => fmt::run(&args, &cli.global),
     }

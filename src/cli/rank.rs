@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::ir::prepare::Prepared;
 use crate::metric::{Options, Summary, summarise};
 use crate::model::Config;
+use crate::repl::RankRequest;
 use crate::score::BASELINES;
 use crate::score::many::{Architecture, Many, Stopped};
 use clap::Args;
@@ -109,6 +110,46 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
         remarks(&rows, started);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ranks a benchmark by one program, beside the baselines; the table as text.
+///
+/// # Errors
+/// A bad benchmark, or data that does not fit.
+pub fn one(data: &DataArgs, global: &Global, request: &RankRequest<'_>) -> Result<String, CliError> {
+    let args = RankArgs {
+        bench: request.bench.clone(),
+        metric: request.metric.clone(),
+        proxies: Vec::new(),
+        exprs: Vec::new(),
+        limit: request.limit.map(|n| n as u32),
+        sample: 0,
+        seeds: 1,
+        csv: None,
+        no_baselines: false,
+        data: data.clone(),
+    };
+    let mut bench = Bench::read(&args.bench)?;
+    let metric = bench.metric(args.metric.as_deref())?.to_owned();
+    if let Some(limit) = request.limit {
+        bench.sample(limit, args.sample);
+    }
+    let truth = bench.truth(&metric)?;
+    let mut programs = Programs {
+        dag: request.dag.clone(),
+        programs: vec![request.program.clone()],
+        baseline: vec![false],
+    };
+    programs.add_baselines(BASELINES)?;
+    let configs = configs(&bench)?;
+    let runs = score_all(&args, global, &programs, &configs)?;
+    let params: Vec<f64> = runs[0].iter().map(|a| a.params).collect();
+    let mut rows: Vec<Row> = (0..programs.programs.len()).map(|p| row(&programs, p, &runs, &truth)).collect();
+    for row in &mut rows {
+        row.summary = summary(&row.scores, &truth, &params, global.seed)?;
+    }
+    rows.sort_by(|a, b| tau(b).total_cmp(&tau(a)));
+    Ok(printed(&bench, &metric, truth.len(), &rows))
 }
 
 fn programs(args: &RankArgs) -> Result<Programs, CliError> {

@@ -5,7 +5,7 @@ mod cpu;
 pub mod cuda;
 mod reference;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, Timed};
 pub use reference::{NonFinite, Reference, explain_nonfinite, leaves_under};
 
 use crate::ir::{Bound, BoundId};

@@ -83,6 +83,55 @@ pub fn bind_prepared(
     b.finish()
 }
 
+/// Binds a prepared batch whose values may be tensors too: for looking at, not for scores.
+pub fn bind_values(prepared: &Prepared, outline: &Outline, default: Objective) -> Binding {
+    let mut b = Binder::new(prepared, outline, &NoReductions);
+    for p in prepared.programs {
+        let root = b.value(p, default).map(|n| n as usize);
+        b.out.graph.roots.push(root.map_err(|e| b.errors[e as usize].clone()));
+    }
+    b.finish()
+}
+
+/// The sites that a collection at the top of a program walks, one tuple per step.
+pub fn sites_of(outline: &Outline, over: &Collection) -> Vec<SmallVec<[SiteId; 2]>> {
+    collect(outline, &by_kind(outline), over, &[])
+}
+
+fn by_kind(outline: &Outline) -> FxHashMap<Kind, Vec<SiteId>> {
+    let mut by_kind: FxHashMap<Kind, Vec<SiteId>> = FxHashMap::default();
+    for (i, s) in outline.sites.iter().enumerate() {
+        by_kind.entry(s.kind).or_default().push(i);
+    }
+    by_kind
+}
+
+/// The sites that a collection walks, one tuple per step.
+fn collect(
+    outline: &Outline,
+    by_kind: &FxHashMap<Kind, Vec<SiteId>>,
+    over: &Collection,
+    env: &[SiteId],
+) -> Vec<SmallVec<[SiteId; 2]>> {
+    match over {
+        Collection::Sites { kind, filter, block } => {
+            let block = block.map(|b| outline.sites[site_of(env, b)].layer);
+            let all = by_kind.get(kind).map_or(&[][..], |v| v);
+            let keep = |s: &&SiteId| {
+                let site = &outline.sites[**s];
+                block.is_none_or(|b| site.layer == b) && passes(site, filter)
+            };
+            all.iter().filter(keep).map(|&s| smallvec::smallvec![s]).collect()
+        }
+        Collection::Zip(parts) => {
+            let lists: Vec<_> = parts.iter().map(|p| collect(outline, by_kind, p, env)).collect();
+            let steps = lists.iter().map(Vec::len).min().unwrap_or(0);
+            (0..steps).map(|i| lists.iter().flat_map(|l| l[i].iter().copied()).collect()).collect()
+        }
+        Collection::Chain(parts) => parts.iter().flat_map(|p| collect(outline, by_kind, p, env)).collect(),
+    }
+}
+
 /// A bound node, or an index into the errors.
 type Res = Result<u32, u32>;
 
@@ -111,16 +160,12 @@ struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     fn new(prepared: &'a Prepared<'a>, outline: &'a Outline, cache: &'a dyn Reductions) -> Self {
-        let mut by_kind: FxHashMap<Kind, Vec<SiteId>> = FxHashMap::default();
-        for (i, s) in outline.sites.iter().enumerate() {
-            by_kind.entry(s.kind).or_default().push(i);
-        }
         let not_asked = Degenerate { reason: "not asked for".into(), at: String::new() };
         Binder {
             prepared,
             outline,
             cache,
-            by_kind,
+            by_kind: by_kind(outline),
             out: Binding::default(),
             index: FxHashMap::default(),
             literals: FxHashMap::default(),
@@ -134,10 +179,14 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn program(&mut self, p: &Program, default: Objective) -> Result<BoundId, u32> {
+    fn value(&mut self, p: &Program, default: Objective) -> Res {
         let spec = resolved(&p.capture, default);
         let specs = LEVELS.map(|l| self.spec(relevant(&spec, l)));
-        let root = self.scope(p.root, &mut Vec::new(), &specs, 0)? as usize;
+        self.scope(p.root, &mut Vec::new(), &specs, 0)
+    }
+
+    fn program(&mut self, p: &Program, default: Objective) -> Result<BoundId, u32> {
+        let root = self.value(p, default)? as usize;
         if !self.out.graph.shapes[root].dims.is_empty() {
             let dims = &self.out.graph.shapes[root].dims;
             let reason = format!("the value is a tensor {dims:?}, not a number");
@@ -321,7 +370,7 @@ impl<'a> Binder<'a> {
     fn fold_terms(&mut self, n: NodeId, env: &mut Vec<SiteId>, specs: &Specs, depth: usize) -> Res {
         let prepared = self.prepared;
         let Node::Fold { reducer, over, body } = prepared.dag.node(n) else { return Err(0) };
-        let places = self.collect(over, env);
+        let places = collect(self.outline, &self.by_kind, over, env);
         let mut terms = Vec::with_capacity(places.len());
         for sites in &places {
             let outer = env.len();
@@ -355,27 +404,6 @@ impl<'a> Binder<'a> {
         let id = self.add(BoundNode::Fold { reducer: *reducer, terms }, shape);
         self.annotate(id, n, env, specs);
         Ok(id)
-    }
-
-    /// The sites that a collection walks, one tuple per step.
-    fn collect(&self, over: &Collection, env: &[SiteId]) -> Vec<SmallVec<[SiteId; 2]>> {
-        match over {
-            Collection::Sites { kind, filter, block } => {
-                let block = block.map(|b| self.outline.sites[site_of(env, b)].layer);
-                let all = self.by_kind.get(kind).map_or(&[][..], |v| v);
-                let keep = |s: &&SiteId| {
-                    let site = &self.outline.sites[**s];
-                    block.is_none_or(|b| site.layer == b) && passes(site, filter)
-                };
-                all.iter().filter(keep).map(|&s| smallvec::smallvec![s]).collect()
-            }
-            Collection::Zip(parts) => {
-                let lists: Vec<_> = parts.iter().map(|p| self.collect(p, env)).collect();
-                let steps = lists.iter().map(Vec::len).min().unwrap_or(0);
-                (0..steps).map(|i| lists.iter().flat_map(|l| l[i].iter().copied()).collect()).collect()
-            }
-            Collection::Chain(parts) => parts.iter().flat_map(|p| self.collect(p, env)).collect(),
-        }
     }
 
     fn field(&mut self, site: SiteId, field: Field, specs: &Specs) -> Res {

@@ -167,6 +167,11 @@ impl<'a> Prepared<'a> {
         nodes
     }
 
+    /// A node of the batch.
+    pub fn node(&self, id: NodeId) -> &'a Node {
+        self.dag.node(id)
+    }
+
     /// The identity of a whole program: its expression and the parts of its capture it depends on,
     /// where `default` is the objective that `@capture` without one means.
     pub fn program_key(&self, program: usize, default: crate::site::Objective) -> Key {

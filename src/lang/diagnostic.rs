@@ -28,6 +28,14 @@ impl Sources {
         self.0.push(Arc::new(Source { name: name.into(), text: text.into() }));
         SourceId(self.0.len() - 1)
     }
+    /// Number of texts.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Forgets texts that were added later.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
     /// A text.
     pub fn get(&self, id: SourceId) -> &Source {
         &self.0[id.0]

@@ -45,6 +45,27 @@ pub struct Module {
     path: Option<PathBuf>,
 }
 
+impl Module {
+    /// A module of one expression, all of the standard library in scope.
+    pub(super) fn bare(name: &str, source: SourceId, file: Arc<File>) -> Self {
+        Module {
+            source,
+            name: name.to_string(),
+            is_std: false,
+            open: true,
+            file,
+            scope: FxHashMap::default(),
+            diagnostics: Vec::new(),
+            path: None,
+        }
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+}
+
 struct Embedded {
     name: &'static str,
     text: &'static str,
@@ -109,9 +130,25 @@ impl Library {
         library
     }
 
-    fn push(&mut self, module: Module) -> ModuleId {
+    pub(super) fn push(&mut self, module: Module) -> ModuleId {
         self.modules.push(module);
         ModuleId(self.modules.len() - 1)
+    }
+    pub(super) fn module_mut(&mut self, id: ModuleId) -> &mut Module {
+        &mut self.modules[id.0]
+    }
+    pub(super) fn add_source(&mut self, name: &str, text: &str) -> SourceId {
+        self.sources.add(name, text)
+    }
+    /// Numbers of modules and of texts.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.modules.len(), self.sources.len())
+    }
+    /// Forgets modules and texts that were read later.
+    pub(super) fn shrink(&mut self, modules: usize, sources: usize) {
+        self.modules.truncate(modules);
+        self.sources.truncate(sources);
+        self.by_path.retain(|_, m| m.0 < modules);
     }
 
     fn index_std(&mut self) {
@@ -188,6 +225,16 @@ impl Library {
                 Err(self.failure(vec![Diagnostic::error("E032", source, Span::default(), chain)]))
             }
         }
+    }
+
+    /// Reads a file that may have changed since it was read.
+    ///
+    /// # Errors
+    /// As [`Library::load_file`].
+    pub fn reload_file(&mut self, path: &Path) -> Result<ModuleId, Failure> {
+        // What it uses may have changed too.
+        self.by_path.clear();
+        self.load_file(path)
     }
 
     fn try_load(&mut self, path: &Path) -> Result<ModuleId, Unread> {
@@ -502,16 +549,8 @@ impl Library {
         let span = body.span;
         let kind = ItemKind::Proxy { name: Ident::new(name), body };
         let item = Item { docs: Vec::new(), attributes: Vec::new(), kind, span };
-        let module = self.push(Module {
-            source,
-            name: name.to_string(),
-            is_std: false,
-            open: true,
-            file: Arc::new(File { items: vec![item], ..File::default() }),
-            scope: FxHashMap::default(),
-            diagnostics: Vec::new(),
-            path: None,
-        });
+        let file = Arc::new(File { items: vec![item], ..File::default() });
+        let module = self.push(Module::bare(name, source, file));
         Ok(Def { module, item: 0 })
     }
 }

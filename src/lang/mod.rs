@@ -10,6 +10,7 @@
 //! [`Library`] is the way in: it holds the standard library, reads files and texts, resolves `use`,
 //! and gives programs by name. Nothing here prints; everything wrong is a [`Diagnostic`].
 
+pub mod assist;
 pub mod ast;
 mod check;
 mod diagnostic;
@@ -24,6 +25,7 @@ mod raise;
 pub mod reference;
 mod render;
 mod scan;
+pub mod session;
 mod symbols;
 mod syntax;
 
@@ -35,4 +37,5 @@ pub use names::suggest;
 pub use needs::{GROUPS as NEEDS, Needs};
 pub use parse::{parse_expression, parse_file};
 pub use print::{number, print_expr, print_file, print_item};
+pub use scan::incomplete;
 pub use raise::{print_documented, print_node, print_program, raise};

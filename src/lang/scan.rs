@@ -84,6 +84,39 @@ pub fn has_items(text: &str) -> bool {
     tokens.iter().any(|t| is_item_word(text, t))
 }
 
+/// The first word of a text, comments and documentation aside.
+pub fn first_word(text: &str) -> Option<&str> {
+    let tokens = tokens(text, &mut Scan::default());
+    let first = tokens.iter().find(|t| t.kind != Kind::Doc)?;
+    (first.kind == Kind::Word).then(|| &text[first.start..first.end])
+}
+
+/// Does a text ask for more: an open bracket, or an operator or `=` at its end?
+pub fn incomplete(text: &str) -> bool {
+    let tokens = tokens(text, &mut Scan::default());
+    let mut open = Vec::new();
+    for t in &tokens {
+        match t.kind {
+            Kind::Open(b) => open.push(b),
+            Kind::Close(b) if open.pop() != Some(b) => return false,
+            _ => {}
+        }
+    }
+    let Some(last) = tokens.last() else { return false };
+    let word = &text[last.start..last.end];
+    let begun = last.kind == Kind::Word && matches!(word, "in" | "let" | "use" | "fn" | "proxy");
+    let symbol = word.chars().all(|c| "+-*/^@<>=!&|,%".contains(c));
+    !open.is_empty() || begun || symbol || last.kind == Kind::Doc || attribute_last(text, &tokens)
+}
+
+/// Does the text end with an attribute, whose item is still to come?
+fn attribute_last(text: &str, tokens: &[Token]) -> bool {
+    let Some(at) = tokens.iter().rposition(|t| t.kind == Kind::At) else { return false };
+    let first = tokens[at].first || at == 0;
+    let rest = &tokens[at + 1..];
+    first && !rest.iter().any(|t| is_item_word(text, t)) && tokens[..at].iter().all(|t| t.kind == Kind::Doc)
+}
+
 /// Brackets of a bare expression: its depth, or what is wrong.
 pub fn expression_depth(text: &str, source: SourceId) -> Result<usize, Box<Diagnostic>> {
     let tokens = tokens(text, &mut Scan::default());

@@ -113,6 +113,11 @@ impl Outcome {
         binding.graph.roots.iter().map(score).collect()
     }
 
+    /// The value of a node, number or tensor.
+    pub fn tensor(&self, n: BoundId) -> Option<Tensor> {
+        self.tensors[n].clone().or_else(|| self.numbers[n].map(Tensor::number))
+    }
+
     fn finite(&self, n: BoundId) -> bool {
         match (&self.tensors[n], self.numbers[n]) {
             (_, Some(x)) => x.is_finite(),

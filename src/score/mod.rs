@@ -7,8 +7,11 @@
 mod above;
 mod cache;
 mod cost;
+pub mod explain;
+pub mod inspect;
 pub mod many;
 mod stream;
+mod svg;
 
 pub use cache::{ArchitectureCache, CacheStats, ReductionCache};
 pub use cost::Cost;

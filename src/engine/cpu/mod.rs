@@ -16,6 +16,7 @@ use crate::plan::schedule::{Output, Pass, Schedule, walk_of};
 use crate::tensor::{Dtype, Tensor};
 use pass::{Elements, Operands};
 use smallvec::SmallVec;
+use std::time::Instant;
 use tile::{Spread, Stream};
 
 /// Fused passes over tiles.
@@ -28,25 +29,57 @@ impl Engine for Cpu {
     }
 
     fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor> {
-        let prims = Prims::lower(graph, want, |n| known.get(n).is_some());
-        let schedule = Schedule::new(&prims);
-        let mut run = Run { prims: &prims, values: vec![Held::Absent; prims.nodes.len()] };
-        let last = schedule.steps.iter().copied().max().unwrap_or(0);
-        let mut passes = schedule.passes.iter().peekable();
-        let mut by_step: Vec<Vec<PrimId>> = vec![Vec::new(); last + 1];
-        for (id, &step) in schedule.steps.iter().enumerate().filter(|(id, _)| !schedule.streamed[*id]) {
-            by_step[step].push(id);
-        }
-        for (step, nodes) in by_step.iter().enumerate() {
-            for &id in nodes {
-                run.hold(id, known);
-            }
-            while let Some(pass) = passes.next_if(|p| p.step == step) {
-                run.pass(pass);
-            }
-        }
-        prims.wanted.iter().map(|&w| run.tensor(w)).collect()
+        evaluate(graph, want, known, &mut |_| {})
     }
+}
+
+/// The CPU engine, with the time of every pass.
+#[derive(Clone, Debug, Default)]
+pub struct Timed {
+    /// For every evaluation: what was wanted, and the seconds of each pass of its plan, in order.
+    pub calls: Vec<(Vec<BoundId>, Vec<f64>)>,
+}
+
+impl Engine for Timed {
+    fn name(&self) -> &'static str {
+        Cpu.name()
+    }
+
+    fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor> {
+        let mut seconds = Vec::new();
+        let out = evaluate(graph, want, known, &mut |s| seconds.push(s));
+        self.calls.push((want.to_vec(), seconds));
+        out
+    }
+}
+
+/// Evaluates; `pass` hears how long each took.
+fn evaluate(
+    graph: &Bound,
+    want: &[BoundId],
+    known: &dyn Known,
+    pass_took: &mut dyn FnMut(f64),
+) -> Vec<Tensor> {
+    let prims = Prims::lower(graph, want, |n| known.get(n).is_some());
+    let schedule = Schedule::new(&prims);
+    let mut run = Run { prims: &prims, values: vec![Held::Absent; prims.nodes.len()] };
+    let last = schedule.steps.iter().copied().max().unwrap_or(0);
+    let mut passes = schedule.passes.iter().peekable();
+    let mut by_step: Vec<Vec<PrimId>> = vec![Vec::new(); last + 1];
+    for (id, &step) in schedule.steps.iter().enumerate().filter(|(id, _)| !schedule.streamed[*id]) {
+        by_step[step].push(id);
+    }
+    for (step, nodes) in by_step.iter().enumerate() {
+        for &id in nodes {
+            run.hold(id, known);
+        }
+        while let Some(pass) = passes.next_if(|p| p.step == step) {
+            let start = Instant::now();
+            run.pass(pass);
+            pass_took(start.elapsed().as_secs_f64());
+        }
+    }
+    prims.wanted.iter().map(|&w| run.tensor(w)).collect()
 }
 
 /// A value that is there.

@@ -113,6 +113,13 @@ impl Checker<'_> {
     }
 }
 
+/// Every path in an expression, what local names hide included.
+pub(in crate::lang) fn mentions(body: &Expr) -> Vec<&[Ident]> {
+    let mut out = Vec::new();
+    paths(body, &mut out);
+    out
+}
+
 /// Every path in an expression that no local name hides, without recursion over deep trees.
 fn paths<'e>(body: &'e Expr, out: &mut Vec<&'e [Ident]>) {
     let mut todo = vec![body];

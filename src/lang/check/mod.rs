@@ -8,6 +8,7 @@ mod call;
 mod capture;
 mod collection;
 mod scope;
+mod seen;
 mod shift;
 mod value;
 
@@ -15,6 +16,9 @@ pub use call::signature;
 pub use capture::{ATTRIBUTES, CAPTURE_OPTIONS, FUNCTION_ROLES};
 pub use collection::JOINS;
 pub use scope::CONSTANTS;
+pub(super) use capture::mentions;
+pub use seen::Meaning;
+pub(super) use seen::Seen;
 pub(super) use value::field_name;
 
 use super::ast::{Expr, Item, ItemKind, Param, Span};
