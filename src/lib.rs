@@ -21,6 +21,7 @@ pub mod evolve;
 pub mod files;
 pub mod ir;
 pub mod lang;
+pub mod lsp;
 pub mod metric;
 pub mod model;
 pub mod ops;

@@ -66,7 +66,8 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, CliError> {
         if let (Some(machine), Some(model)) = (machine, &mut model) {
             e.predict(machine);
             let (source, engine) = e.measure(&programs.dag, program, model)?;
-            timing = format!("measured: the model {:.2} ms, the engine {:.2} ms\n", source * 1e3, engine * 1e3);
+            timing =
+                format!("measured: the model {:.2} ms, the engine {:.2} ms\n", source * 1e3, engine * 1e3);
         }
         if let (Some(path), 0) = (&args.svg, i) {
             write_atomic(path, e.svg().as_bytes())?;
@@ -77,7 +78,9 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, CliError> {
     if !json(global, &json!({ "programs": entries }))? {
         print(&texts.join("\n"))?;
         if args.model.is_none() && !global.quiet {
-            eprintln!("no --model: the sizes are those of a small FlexiBERT (2 blocks of width 128, batch 8 of 128 tokens)");
+            eprintln!(
+                "no --model: the sizes are those of a small FlexiBERT (2 blocks of width 128, batch 8 of 128 tokens)"
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -98,7 +101,7 @@ fn entry(program: &Program, e: &Explanation) -> Value {
 }
 
 fn group(g: &Group) -> Value {
-    let pass = |(i, p): (usize, &crate::plan::report::PassReport)| {
+    let pass = |(i, p): (usize, &crate::plan::PassReport)| {
         json!({
             "step": p.step, "elements": p.elements, "reads_bytes": p.reads_bytes,
             "writes_bytes": p.writes_bytes, "ops": p.ops, "maps": p.maps, "reductions": p.reductions,

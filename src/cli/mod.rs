@@ -16,6 +16,7 @@ pub mod error;
 pub mod evolve;
 pub mod explain;
 pub mod fmt;
+pub mod lsp;
 pub mod model_args;
 pub mod output;
 pub mod programs;
@@ -79,6 +80,7 @@ enum Command {
     Doc(doc::DocArgs),
     Explain(Box<explain::ExplainArgs>),
     Fmt(fmt::FmtArgs),
+    Lsp(lsp::LspArgs),
 }
 
 /// Parses the arguments, runs the command, reports errors.
@@ -120,6 +122,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Explain(args) => explain::run(&args, &cli.global),
         Command::Repl(args) => repl::run(args, &cli.global),
         Command::Doc(args) => doc::run(&args, &cli.global),
+        Command::Lsp(args) => lsp::run(&args, &cli.global),
         Command::Fmt(args) => fmt::run(&args, &cli.global),
     }
 }

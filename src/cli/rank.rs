@@ -135,11 +135,8 @@ pub fn one(data: &DataArgs, global: &Global, request: &RankRequest<'_>) -> Resul
         bench.sample(limit, args.sample);
     }
     let truth = bench.truth(&metric)?;
-    let mut programs = Programs {
-        dag: request.dag.clone(),
-        programs: vec![request.program.clone()],
-        baseline: vec![false],
-    };
+    let mut programs =
+        Programs { dag: request.dag.clone(), programs: vec![request.program.clone()], baseline: vec![false] };
     programs.add_baselines(BASELINES)?;
     let configs = configs(&bench)?;
     let runs = score_all(&args, global, &programs, &configs)?;

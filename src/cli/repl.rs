@@ -81,7 +81,11 @@ fn data(settings: &Settings) -> DataArgs {
 
 fn said(e: CliError) -> SourceError {
     let (message, help) = e.parts();
-    SourceError { message, help }
+    // Options of the command line are commands here.
+    let here = |h: String| {
+        COMMANDS.iter().fold(h, |h, c| h.replace(&format!("--{}", c.name), &format!(":{}", c.name)))
+    };
+    SourceError { message, help: help.map(here) }
 }
 
 impl Host for Cli {
@@ -154,9 +158,8 @@ pub fn run(args: ReplArgs, global: &Global) -> Result<ExitCode, CliError> {
     };
     let colour = std::io::stderr().is_terminal();
     let memory = (args.resident as usize) << 20;
-    let mut session = Session::new(Box::new(Cli { global: global.clone() }), settings, stop)
-        .colour(colour)
-        .memory(memory);
+    let mut session =
+        Session::new(Box::new(Cli { global: global.clone() }), settings, stop).colour(colour).memory(memory);
     let opening = args.model.iter().map(|m| format!(":model {m}"));
     let loading = args.files.iter().map(|f| format!(":load {}", f.display()));
     for line in opening.chain(loading) {
@@ -392,7 +395,10 @@ fn prompt(session: Session, history: Option<PathBuf>, global: &Global) -> Result
         let _ = editor.load_history(path);
     }
     if !global.quiet {
-        println!("lpz {} · :help lists the commands, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+        println!(
+            "lpz {} · :help lists the commands, Tab completes, Ctrl-D leaves",
+            env!("CARGO_PKG_VERSION")
+        );
     }
     loop {
         match editor.readline("lpz> ") {

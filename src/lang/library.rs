@@ -274,6 +274,11 @@ impl Library {
         self.load(name, text, None)
     }
 
+    /// Reads a text as what the file `path` holds: its `use "file"` is relative to that.
+    pub fn load_text_at(&mut self, path: &Path, text: &str) -> ModuleId {
+        self.load(&path.display().to_string(), text, Some(path.to_path_buf()))
+    }
+
     fn load(&mut self, name: &str, text: &str, path: Option<PathBuf>) -> ModuleId {
         let source = self.sources.add(name, text);
         let (file, diagnostics) = match text.find('\0') {

@@ -37,5 +37,5 @@ pub use names::suggest;
 pub use needs::{GROUPS as NEEDS, Needs};
 pub use parse::{parse_expression, parse_file};
 pub use print::{number, print_expr, print_file, print_item};
-pub use scan::incomplete;
 pub use raise::{print_documented, print_node, print_program, raise};
+pub use scan::incomplete;

@@ -63,8 +63,7 @@ impl Session {
             [] => Ok(Reply::of("no sites\n")),
             [one] if kinds.len() == 1 => {
                 let site = &outline.sites[one];
-                let pass =
-                    |f: Field| FIELDS.iter().find(|r| r.field == f).map_or(Pass::Weights, |r| r.pass);
+                let pass = |f: Field| FIELDS.iter().find(|r| r.field == f).map_or(Pass::Weights, |r| r.pass);
                 // Second order and the family's own layout only when asked for.
                 let plain = |f: &Field| {
                     pass(*f) != Pass::SecondOrder && !matches!(f, Field::StoredWeight | Field::StoredGrad)
@@ -110,7 +109,8 @@ pub(super) fn shown(looked: &Looked) -> Reply {
             Some(score) => match score.value {
                 Ok(x) if score.rounding_noise => {
                     reply.out = format!("~{x}\n");
-                    reply.notes += "· ~ it is built on gradients whose size is what rounding alone would give\n";
+                    reply.notes +=
+                        "· ~ it is built on gradients whose size is what rounding alone would give\n";
                 }
                 Ok(x) => reply.out = format!("{x}\n"),
                 Err(why) => {

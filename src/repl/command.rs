@@ -58,7 +58,13 @@ const fn row(
 
 /// All commands.
 pub const COMMANDS: &[CommandRow] = &[
-    row("model", "[CONFIG|BENCH#ID]", Argument::Path, "open an architecture; without, say what is open", model),
+    row(
+        "model",
+        "[CONFIG|BENCH#ID]",
+        Argument::Path,
+        "open an architecture; without, say what is open",
+        model,
+    ),
     row("weights", "[FILE]", Argument::Path, "load parameters; without, draw them from the seed", weights),
     row("text", "FILE [TOKENIZER]", Argument::Path, "take batches from a text", text),
     row("random", "", Argument::Nothing, "take batches of random tokens", random),
@@ -93,7 +99,8 @@ pub(super) fn run(session: &mut Session, text: &str) -> Outcome {
     let begins: Vec<&CommandRow> =
         COMMANDS.iter().filter(|c| !name.is_empty() && c.name.starts_with(name)).collect();
     match (exact, &begins[..]) {
-        (Some(c), _) | (None, [c]) => (c.run)(session, rest.trim()),
+        (Some(c), _) => (c.run)(session, rest.trim()),
+        (None, [c]) => (c.run)(session, rest.trim()),
         _ => {
             let help = match suggest(name, COMMANDS.iter().map(|c| c.name)) {
                 Some(s) => format!("did you mean `:{s}`?"),
@@ -159,7 +166,10 @@ fn weights(s: &mut Session, rest: &str) -> Outcome {
 fn text(s: &mut Session, rest: &str) -> Outcome {
     let mut parts = rest.split_whitespace();
     let Some(file) = parts.next() else {
-        return Err(wrong("`:text` needs a file", "`:text FILE [TOKENIZER]`, or `:random` for random tokens"));
+        return Err(wrong(
+            "`:text` needs a file",
+            "`:text FILE [TOKENIZER]`, or `:random` for random tokens",
+        ));
     };
     let tokenizer = parts.next().map(PathBuf::from);
     change(s, |to| {
@@ -175,7 +185,11 @@ fn random(s: &mut Session, _: &str) -> Outcome {
     })
 }
 
-fn whole<T: std::str::FromStr + PartialOrd + std::fmt::Display>(rest: &str, least: T, most: T) -> Result<T, Wrong> {
+fn whole<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    rest: &str,
+    least: T,
+    most: T,
+) -> Result<T, Wrong> {
     let bad = || wrong(format!("`{rest}` is no whole number from {least} to {most}"), "write digits only");
     rest.parse::<T>().ok().filter(|n| *n >= least && *n <= most).ok_or_else(bad)
 }
@@ -366,9 +380,13 @@ fn save(s: &mut Session, rest: &str) -> Outcome {
         return Err(wrong("`:save` needs a file", "`:save FILE.lpz`"));
     }
     if s.defined.is_empty() {
-        return Err(wrong("nothing was defined here yet", "`proxy name = ...` and `fn name(x) = ...` define"));
+        return Err(wrong(
+            "nothing was defined here yet",
+            "`proxy name = ...` and `fn name(x) = ...` define",
+        ));
     }
-    let text = s.defined.iter().map(|(_, t)| t.trim_end().to_string()).collect::<Vec<_>>().join("\n\n") + "\n";
+    let text =
+        s.defined.iter().map(|(_, t)| t.trim_end().to_string()).collect::<Vec<_>>().join("\n\n") + "\n";
     let path = Path::new(rest);
     let failed = |e: std::io::Error| Wrong::Other(format!("cannot write {}: {e}", path.display()), None);
     crate::files::write_atomic(path, text.as_bytes()).map_err(failed)?;
@@ -387,12 +405,18 @@ fn doc(s: &mut Session, rest: &str) -> Outcome {
     }
     for e in entries(&Library::new()).iter().filter(|e| e.name == bare) {
         let _ = writeln!(out, "{}  [{}]", e.signature, e.section);
-        e.doc.lines().for_each(|l| drop(writeln!(out, "  {l}")));
-        e.examples.iter().for_each(|(p, v)| drop(writeln!(out, "  {p}  is  {v}")));
-        let source = e.source.iter().flat_map(|s| s.lines());
-        source.for_each(|l| drop(writeln!(out, "    {l}")));
+        for line in e.doc.lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+        for (program, value) in &e.examples {
+            let _ = writeln!(out, "  {program}  is  {value}");
+        }
+        for line in e.source.iter().flat_map(|s| s.lines()) {
+            let _ = writeln!(out, "    {line}");
+        }
     }
-    for c in COMMANDS.iter().filter(|c| c.name == bare.trim_start_matches(':') && out.is_empty()) {
+    let known = !out.is_empty();
+    for c in COMMANDS.iter().filter(|c| c.name == bare.trim_start_matches(':') && !known) {
         let _ = writeln!(out, ":{} {}  {}", c.name, c.arguments, c.doc);
     }
     if !out.is_empty() {

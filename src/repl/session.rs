@@ -4,10 +4,10 @@ use super::command;
 use super::job;
 use super::resident::Resident;
 use super::settings::{Host, Settings};
+use crate::ir::Dag;
 use crate::lang::assist::complete::Own;
 use crate::lang::session::{Scope, Typing, typing};
 use crate::lang::{Diagnostic, Failure, Library, ModuleId};
-use crate::ir::Dag;
 use crate::site::{CaptureSpec, SourceError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -147,7 +147,9 @@ impl Session {
         if text.len() > LONGEST {
             let (has, most) = (text.len(), LONGEST);
             let help = "put it into a file and `:load` it";
-            return Reply::error(format!("error: the line has {has} bytes, and at most {most}\n  help: {help}\n"));
+            return Reply::error(format!(
+                "error: the line has {has} bytes, and at most {most}\n  help: {help}\n"
+            ));
         }
         let outcome = match trimmed.strip_prefix(':') {
             Some(rest) => command::run(self, rest),

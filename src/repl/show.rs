@@ -43,6 +43,9 @@ pub(super) fn shape(s: &Shape) -> String {
     format!("tensor [{}]", s.dims.iter().map(dim).collect::<Vec<_>>().join(", "))
 }
 
+/// A capture of which nothing is said.
+const DEFAULT: &str = "the default";
+
 /// What was run, for a person.
 pub(super) fn ran(runs: &[Ran]) -> String {
     let mut out = String::new();
@@ -55,7 +58,16 @@ pub(super) fn ran(runs: &[Ran]) -> String {
         };
         let fields: Vec<String> = r.fields.iter().map(|(f, n)| format!("{f} of {n} sites")).collect();
         let fields = if fields.is_empty() { "numbers".to_string() } else { fields.join(", ") };
-        let spec = if r.pass == Pass::Weights { String::new() } else { format!(" ({})", capture(&r.spec)) };
+        // The objective decides gradients alone.
+        let objective = r.spec.objective.filter(|_| r.pass >= Pass::Backward || r.fields.is_empty());
+        let spec = match capture(&CaptureSpec { objective, ..r.spec }) {
+            s if r.pass == Pass::Weights && r.spec.params == CaptureSpec::default().params
+                || s == DEFAULT =>
+            {
+                String::new()
+            }
+            s => format!(" ({s})"),
+        };
         let _ = writeln!(out, "· {pass}{spec}: {fields}, {}", seconds(r.seconds));
     }
     out
@@ -77,7 +89,7 @@ pub(super) fn capture(spec: &CaptureSpec) -> String {
         Batches::Many(n) => parts.push(format!("batches = {n}")),
         Batches::EachSample => parts.push("batches = each_sample".into()),
     }
-    if parts.is_empty() { "the default".into() } else { parts.join(", ") }
+    if parts.is_empty() { DEFAULT.into() } else { parts.join(", ") }
 }
 
 /// A number, or a tensor's summary.
@@ -168,7 +180,8 @@ pub(super) fn sites(outline: &Outline, ids: &[SiteId]) -> String {
         let layer = s.layer.map_or("-".into(), |l| l.to_string());
         let fields: Vec<String> = s.fields.iter().map(|(f, d)| format!("{} {:?}", field(*f), d)).collect();
         let roles = if s.roles.is_empty() { String::new() } else { format!("[{}] ", s.roles.join(", ")) };
-        let _ = writeln!(out, "{layer:>3} {:<7} {:width$}  {roles}{}", kind(s.kind), s.name, fields.join("  "));
+        let _ =
+            writeln!(out, "{layer:>3} {:<7} {:width$}  {roles}{}", kind(s.kind), s.name, fields.join("  "));
     }
     if ids.len() > ROWS {
         let _ = writeln!(out, "... and {} more", ids.len() - ROWS);

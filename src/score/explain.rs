@@ -9,7 +9,7 @@ use crate::ir::{Bound, BoundId, BoundNode, Dag, Degenerate, Leaf, Program};
 use crate::model::{Batch, Config, Model};
 use crate::ops::{self, Exec};
 use crate::plan::demand::{Demand, leaf_level};
-use crate::plan::report::{PassReport, Plan, WholeReport};
+use crate::plan::{PassReport, Plan, WholeReport};
 use crate::site::{
     CaptureSpec, FIELDS, Field, KINDS, Kind, OBJECTIVES, Objective, Outline, Pass, Site, SiteId, Source,
     SourceError, option_name,
@@ -143,7 +143,8 @@ pub fn explain(
         graph: Bound::default(),
         outline: outline.clone(),
     };
-    out.model_flops = (flops - out.groups.iter().map(|g| g.plan.ops() * g.times as f64).sum::<f64>()).max(0.0);
+    out.model_flops =
+        (flops - out.groups.iter().map(|g| g.plan.ops() * g.times as f64).sum::<f64>()).max(0.0);
     out.graph = binding.graph;
     out.predict(machine);
     Ok(out)
@@ -240,9 +241,8 @@ impl Explanation {
     /// Predicts what passes take on a machine: what is slower, reading or computing.
     pub fn predict(&mut self, machine: Machine) {
         self.machine = machine;
-        let of = |p: &PassReport| {
-            machine.pass + (p.reads_bytes as f64 / machine.bytes).max(p.ops / machine.ops)
-        };
+        let of =
+            |p: &PassReport| machine.pass + (p.reads_bytes as f64 / machine.bytes).max(p.ops / machine.ops);
         for g in &mut self.groups {
             g.predicted = g.plan.passes.iter().map(of).collect();
         }
@@ -303,9 +303,7 @@ impl Explanation {
             };
             inside[n] = leaf || args.iter().any(|&a| inside[a]);
             if inside[n] {
-                let after = |&a: &BoundId| {
-                    steps.get(&a).map_or(0, |s: &usize| s + usize::from(reduces(a)))
-                };
+                let after = |&a: &BoundId| steps.get(&a).map_or(0, |s: &usize| s + usize::from(reduces(a)));
                 steps.insert(n, args.iter().map(after).max().unwrap_or(0));
             }
         }
@@ -319,7 +317,8 @@ impl Explanation {
             let _ = writeln!(out, "  run {r}: {}", self.pass_of(r, spec));
             for w in self.demand.iter().filter(|w| w.run == r) {
                 let name = format!("{}.{}", w.kind, w.field);
-                let _ = writeln!(out, "    {name:<20} {:>4} sites  {:>9}", w.sites, size(w.bytes as f64, "B"));
+                let _ =
+                    writeln!(out, "    {name:<20} {:>4} sites  {:>9}", w.sites, size(w.bytes as f64, "B"));
             }
         }
         if self.runs.is_empty() {
@@ -356,9 +355,9 @@ impl Explanation {
         });
         let level = leaves.clone().map(leaf_level).max();
         let second = leaves.clone().any(|l| match l {
-            Leaf::Field { field, .. } => FIELDS
-                .iter()
-                .any(|r| r.field == *field && r.pass == Pass::SecondOrder),
+            Leaf::Field { field, .. } => {
+                FIELDS.iter().any(|r| r.field == *field && r.pass == Pass::SecondOrder)
+            }
             Leaf::Number { .. } => false,
         });
         let passes = match level {
@@ -368,9 +367,7 @@ impl Explanation {
             _ => "no pass, weights alone",
         };
         let objective = spec.objective.filter(|_| level == Some(Level::Backward));
-        let objective = objective.map(|o| {
-            format!(", objective = {}", option_name(OBJECTIVES, &o))
-        });
+        let objective = objective.map(|o| format!(", objective = {}", option_name(OBJECTIVES, &o)));
         format!("{passes}{}", objective.unwrap_or_default())
     }
 }

@@ -87,10 +87,9 @@ impl Inspection {
     /// Why it has none on this architecture.
     pub fn value(&self, program: usize) -> Result<Tensor, Degenerate> {
         let root = self.binding.graph.roots[program].clone()?;
-        self.outcome.tensor(root).ok_or_else(|| Degenerate {
-            reason: "it was not computed".into(),
-            at: place(&self.outline, &[]),
-        })
+        self.outcome
+            .tensor(root)
+            .ok_or_else(|| Degenerate { reason: "it was not computed".into(), at: place(&self.outline, &[]) })
     }
 
     /// The score of every program; a tensor is no score.

@@ -128,7 +128,8 @@ fn drawn(e: &Explanation, graph: &Bound, outline: &Outline) -> Vec<Drawn> {
         };
         let args: Vec<usize> = args.iter().filter_map(|a| order.binary_search(a).ok()).collect();
         let layer = args.iter().map(|&a| out[a].layer + 1).max().unwrap_or(0);
-        let leaf = matches!(graph.nodes[id], BoundNode::Leaf(_) | BoundNode::Number(_) | BoundNode::Literal(_));
+        let leaf =
+            matches!(graph.nodes[id], BoundNode::Leaf(_) | BoundNode::Number(_) | BoundNode::Literal(_));
         let shape = match graph.shapes[id].dims.as_slice() {
             [] => String::new(),
             dims => format!("{dims:?}"),

@@ -84,7 +84,8 @@ mod tests {
         let text = "sum l in linear { sum(l.weight @ x) + 1.5 } // snip";
         let found: Vec<(&str, Shown)> =
             classes(text).into_iter().map(|(s, c)| (&text[s.range()], c)).collect();
-        let class = |word: &str| found.iter().filter(|(w, _)| *w == word).map(|(_, c)| *c).collect::<Vec<_>>();
+        let class =
+            |word: &str| found.iter().filter(|(w, _)| *w == word).map(|(_, c)| *c).collect::<Vec<_>>();
         assert_eq!(class("sum"), [Shown::Reducer, Shown::Operator]);
         assert_eq!(class("in"), [Shown::Keyword]);
         assert_eq!(class("linear"), [Shown::Site]);

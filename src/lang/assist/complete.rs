@@ -114,7 +114,9 @@ fn all(classes: &[Class]) -> Vec<Candidate> {
 fn words(place: &Place, context: &Context, own: &Own) -> Vec<Candidate> {
     match place {
         Place::Part(kind) => parts(*kind),
-        Place::Std => all(&[Class::Std]).into_iter().map(|c| Candidate { insert: c.text.clone(), ..c }).collect(),
+        Place::Std => {
+            all(&[Class::Std]).into_iter().map(|c| Candidate { insert: c.text.clone(), ..c }).collect()
+        }
         Place::Attribute => all(&[Class::Attribute]),
         Place::Options(name) if name == "capture" => all(&[Class::Option])
             .into_iter()
@@ -135,13 +137,7 @@ fn words(place: &Place, context: &Context, own: &Own) -> Vec<Candidate> {
 }
 
 fn plain(text: &str, class: Class, signature: &str, doc: &str) -> Candidate {
-    Candidate {
-        text: text.into(),
-        insert: text.into(),
-        class,
-        signature: signature.into(),
-        doc: doc.into(),
-    }
+    Candidate { text: text.into(), insert: text.into(), class, signature: signature.into(), doc: doc.into() }
 }
 
 fn parts(kind: Option<site::Kind>) -> Vec<Candidate> {
@@ -200,8 +196,7 @@ fn expression(call: Option<&(String, usize)>, context: &Context, own: &Own) -> V
         out.push(plain(&b.name, Class::Name, kind, ""));
     }
     out.extend(names(own));
-    let classes =
-        [Class::Reducer, Class::Operator, Class::Number, Class::Site, Class::Join, Class::Keyword];
+    let classes = [Class::Reducer, Class::Operator, Class::Number, Class::Site, Class::Join, Class::Keyword];
     out.extend(all(&classes));
     if own.open {
         out.extend(all(&[Class::Std]));
@@ -216,7 +211,8 @@ pub fn signature(text: &str, at: usize, own: &Own) -> Option<(String, String, us
     if let Some((_, signature, doc)) = own {
         return Some((signature.trim_start_matches("fn ").into(), doc.clone(), argument));
     }
-    let word = [Class::Operator, Class::Join, Class::Std].iter().find_map(|c| vocabulary().find(&name, *c))?;
+    let word =
+        [Class::Operator, Class::Join, Class::Std].iter().find_map(|c| vocabulary().find(&name, *c))?;
     let signature = word.signature.split("  (std").next().unwrap_or("").trim_start_matches("fn ");
     // Of an operator with a symbol the call alone: `add(x, y), x + y`.
     let call = signature.find(')').map_or(signature, |i| &signature[..=i]);

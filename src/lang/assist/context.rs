@@ -3,13 +3,16 @@
 
 use super::lexer::{Lexeme, Token, tokens};
 use super::vocabulary::{Class, vocabulary};
+use crate::lang::ast::Span;
 use crate::site::{KINDS, Kind};
 
 /// A name that the text binds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bound {
     /// The name.
     pub name: String,
+    /// Where it is bound.
+    pub at: Span,
     /// The kind of site, where it is one.
     pub kind: Option<Kind>,
 }
@@ -177,20 +180,20 @@ fn kind_before(text: &str, all: &[Token], names: &[Bound]) -> Option<Kind> {
 /// Names that the text binds: patterns of aggregates, `let`s, parameters, items.
 fn bound(text: &str, all: &[Token]) -> Vec<Bound> {
     let mut out: Vec<Bound> = Vec::new();
-    let word = |i: usize| all.get(i).filter(|t| t.kind == Lexeme::Word).map(|t| t.text(text));
+    let word = |i: usize| all.get(i).filter(|t| t.kind == Lexeme::Word).map(|t| named(text, *t, None));
     for i in 0..all.len() {
         let t = all[i].text(text);
         match t {
-            "let" | "proxy" => out.extend(word(i + 1).map(|n| Bound { name: n.into(), kind: None })),
+            "let" | "proxy" => out.extend(word(i + 1)),
             "fn" => {
-                out.extend(word(i + 1).map(|n| Bound { name: n.into(), kind: None }));
+                out.extend(word(i + 1));
                 out.extend(parameters(text, &all[(i + 2).min(all.len())..]));
             }
             _ if vocabulary().find(t, Class::Reducer).is_some() => {
                 let (names, rest) = pattern(text, &all[i + 1..]);
                 let kinds = collection(text, rest, &out);
-                for (n, name) in names.into_iter().enumerate() {
-                    out.push(Bound { name, kind: kinds.get(n).copied().flatten() });
+                for (n, t) in names.into_iter().enumerate() {
+                    out.push(named(text, t, kinds.get(n).copied().flatten()));
                 }
             }
             _ => {}
@@ -199,21 +202,25 @@ fn bound(text: &str, all: &[Token]) -> Vec<Bound> {
     out
 }
 
+fn named(text: &str, t: Token, kind: Option<Kind>) -> Bound {
+    Bound { name: t.text(text).into(), at: t.span, kind }
+}
+
 fn parameters(text: &str, rest: &[Token]) -> Vec<Bound> {
     let end = rest.iter().position(|t| t.kind == Lexeme::Close).unwrap_or(rest.len());
     let words = rest[..end].iter().filter(|t| t.kind == Lexeme::Word);
-    words.map(|t| Bound { name: t.text(text).into(), kind: None }).collect()
+    words.map(|t| named(text, *t, None)).collect()
 }
 
 /// `l in` or `(a, b) in`: the names and what follows.
-fn pattern<'t>(text: &str, rest: &'t [Token]) -> (Vec<String>, &'t [Token]) {
+fn pattern<'t>(text: &str, rest: &'t [Token]) -> (Vec<Token>, &'t [Token]) {
     let Some(end) = rest.iter().take(24).position(|t| t.is(text, "in")) else { return (Vec::new(), &[]) };
     let plain = |t: &&Token| t.kind == Lexeme::Word || ["(", ")", ","].contains(&t.text(text));
     if !rest[..end].iter().all(|t| plain(&t)) {
         return (Vec::new(), &[]);
     }
     let names = rest[..end].iter().filter(|t| t.kind == Lexeme::Word);
-    (names.map(|t| t.text(text).to_string()).collect(), &rest[end + 1..])
+    (names.copied().collect(), &rest[end + 1..])
 }
 
 /// The kinds that a collection binds.

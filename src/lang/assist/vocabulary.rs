@@ -136,13 +136,7 @@ impl Vocabulary {
 }
 
 fn word(text: &str, class: Class, signature: &str, doc: &str, insert: &str) -> Word {
-    Word {
-        text: text.into(),
-        class,
-        signature: signature.into(),
-        doc: doc.into(),
-        insert: insert.into(),
-    }
+    Word { text: text.into(), class, signature: signature.into(), doc: doc.into(), insert: insert.into() }
 }
 
 /// Fields, numbers and (for blocks) collections of a kind of site.

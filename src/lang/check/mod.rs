@@ -13,10 +13,10 @@ mod shift;
 mod value;
 
 pub use call::signature;
+pub(super) use capture::mentions;
 pub use capture::{ATTRIBUTES, CAPTURE_OPTIONS, FUNCTION_ROLES};
 pub use collection::JOINS;
 pub use scope::CONSTANTS;
-pub(super) use capture::mentions;
 pub use seen::Meaning;
 pub(super) use seen::Seen;
 pub(super) use value::field_name;
