@@ -23,6 +23,10 @@ fn singular(x: &Value, f: impl Fn(&[f64]) -> f64) -> Value {
     let (rows, cols) = matrix(&x.shape, "").unwrap_or((0, 0));
     Value::number(linalg::singular_values(&x.data, rows, cols).map_or(f64::NAN, |s| f(&s)))
 }
+fn summed(x: &Value, f: impl Fn(&[f64]) -> f64) -> Value {
+    let (rows, cols) = matrix(&x.shape, "").unwrap_or((0, 0));
+    Value::number(linalg::singular_values_for_sums(&x.data, rows, cols).map_or(f64::NAN, |s| f(&s)))
+}
 fn side(x: &Value) -> usize {
     x.shape.dims.first().copied().unwrap_or(1)
 }
@@ -73,7 +77,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow {
         name: "nuc",
         shape: takes!(matrix, "nuc"),
-        eval: Eval::Whole(|v, _| singular(v[0], |s| s.iter().sum())),
+        eval: Eval::Whole(|v, _| summed(v[0], |s| s.iter().sum())),
         range: r::non_negative,
         rewrites: &[
             rw("nuc-neg", "nuc(-?a)", "nuc(?a)"),
@@ -167,7 +171,7 @@ pub(super) const ROWS: &[OpRow] = &[
     OpRow {
         name: "svd_entropy",
         shape: takes!(matrix, "svd_entropy"),
-        eval: Eval::Whole(|v, _| singular(v[0], svd_entropy)),
+        eval: Eval::Whole(|v, _| summed(v[0], svd_entropy)),
         range: r::non_negative,
         domain: Some("entropy of the spectrum of a zero matrix"),
         doc: "Entropy in nats of the singular values divided by their sum (Roy and Vetterli, EUSIPCO 2007, without the exponential).",

@@ -54,6 +54,56 @@ fn a_larger_matrix_of_known_spectrum() {
     assert_eq!(number("rank", &[n, n], &h), n as f64);
 }
 
+fn with(name: &str, attr: f64, dims: &[usize], data: &[f64]) -> Value {
+    let mut g = Graph::default();
+    let x = g.literal(&Value::tensor(dims, data.to_vec()));
+    let id = g.apply(ops::lookup(name, 1).unwrap(), &[x], Attrs::of(&[Some(attr)]));
+    reference(&g, id)
+}
+
+#[test]
+fn spectra() {
+    // Singular values 5 and 2, of either side.
+    let a = [0.0, 5.0, 0.0, -2.0, 0.0, 0.0];
+    for dims in [[2, 3], [3, 2]] {
+        let x = if dims[0] == 2 { a.to_vec() } else { vec![0.0, -2.0, 5.0, 0.0, 0.0, 0.0] };
+        let got = apply("spectrum", &dims, &x);
+        assert_eq!(got.shape.dims.as_slice(), [2]);
+        assert!(close(got.data[0], 25.0, 1e-14) && close(got.data[1], 4.0, 1e-14), "{:?}", got.data);
+    }
+    assert_eq!(apply("spectrum", &[0, 3], &[]).data, [0.0; 0]);
+    assert!(apply("spectrum", &[1, 2], &[1.0, f64::NAN]).data[0].is_nan());
+    let d = [2.0, -1.0, 0.0, -1.0, 2.0, -1.0, 0.0, -1.0, 2.0];
+    let lead = with("leading_eigvals", 2.0, &[3, 3], &d).data;
+    assert!(lead.len() == 2 && close(lead[0], 2.0 + 2f64.sqrt(), 1e-12) && close(lead[1], 2.0, 1e-12));
+    let share = |eta| with("spectral_dim", eta, &[4], &[1.0, 4.0, 0.0, 5.0]).item().unwrap();
+    assert_eq!([0.0, 0.5, 0.51, 0.9, 0.91, 1.0].map(share), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
+    assert_eq!(with("spectral_dim", 0.9, &[2], &[0.0, 0.0]).data, [0.0]);
+    assert!(with("spectral_dim", 0.9, &[2], &[1.0, f64::NAN]).data[0].is_nan());
+}
+
+#[test]
+fn distinct_rows() {
+    let rows = [1.0, 0.0, -0.0, 1.0, 1.0, -0.0, f64::NAN, 2.0, f64::NAN, 2.0];
+    assert_eq!(number("unique_rows", &[5, 2], &rows), 3.0);
+    assert_eq!([number("unique_rows", &[0, 2], &[]), number("unique_rows", &[4, 0], &[])], [0.0, 1.0]);
+}
+
+#[test]
+fn singular_matrices_lose_no_digits_to_their_gram_matrix() {
+    // Rank one of 40 by 60: the 39 zeros of the Gram matrix would come back as 1e-8 each.
+    let data: Vec<f64> = (0..40 * 60).map(|k| (1.0 + (k / 60) as f64) * (0.5 + (k % 60) as f64)).collect();
+    let norm = data.iter().map(|x| x * x).sum::<f64>().sqrt();
+    assert!((number("nuc", &[40, 60], &data) / norm - 1.0).abs() < 1e-12);
+    assert!(number("svd_entropy", &[40, 60], &data) < 1e-11);
+    // Conditioned like 1e6, where the smallest values are worth their digits.
+    let diagonal: Vec<f64> =
+        (0..900).map(|k| if k % 31 == 0 { 10f64.powi(-(k / 31) / 5) } else { 0.0 }).collect();
+    let sum: f64 = (0..30).map(|i| 10f64.powi(-i / 5)).sum();
+    assert!((number("nuc", &[30, 30], &diagonal) / sum - 1.0).abs() < 1e-12);
+    assert!((number("nuc", &[1, 2], &[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-12);
+}
+
 #[test]
 fn never_a_panic() {
     for row in ops::rows().iter().filter(|r| matches!(r.group, Group::Spectral | Group::Contraction)) {
