@@ -196,7 +196,8 @@ pub fn space(
         return Err(CliError::new("the architectures have no sites in common that this space reads")
             .help("use --space free"));
     }
-    let compile = compiler(language.clone(), if vocab.is_some() { here } else { String::new() });
+    // The vocabulary's names win over operators of the same name, as they do in the file that is written.
+    let compile = compiler(language.clone(), here);
     Ok(Box::new(VocabSpace { form, vocabulary, inputs, compile }))
 }
 
