@@ -7,22 +7,40 @@ use crate::lang::{Library, suggest};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Say what an operator, a site, a number or a part of the standard library is.
 #[derive(Args)]
-#[command(after_help = "Examples: lpz doc\n          lpz doc softmax\n          lpz doc std::snip")]
+#[command(
+    after_help = "Examples: lpz doc\n          lpz doc softmax\n          lpz doc std::snip\n          lpz doc --html site --man man"
+)]
 pub struct DocArgs {
     /// What to look up; everything when left out
     name: Option<String>,
+    /// Write the reference as a page into a folder
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    html: Option<PathBuf>,
+    /// Write man pages of the commands and the language into a folder
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    man: Option<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// When there is nothing of that name.
-pub fn run(args: &DocArgs, global: &Global) -> Result<ExitCode, CliError> {
+pub fn run(args: &DocArgs, global: &Global, command: clap::Command) -> Result<ExitCode, CliError> {
     let mut all = entries(&Library::new());
+    if args.html.is_some() || args.man.is_some() {
+        if let Some(folder) = &args.html {
+            super::doc_pages::html(&all, folder)?;
+        }
+        if let Some(folder) = &args.man {
+            super::doc_pages::man(&all, command, folder)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(name) = &args.name {
         let bare = name.strip_prefix("std::").unwrap_or(name);
         let names: Vec<String> = all.iter().map(|e| e.name.clone()).collect();

@@ -12,6 +12,7 @@ pub mod compare;
 pub mod completions;
 pub mod devices;
 pub mod doc;
+mod doc_pages;
 pub mod error;
 pub mod evolve;
 pub mod explain;
@@ -121,7 +122,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Completions(args) => completions::run(&args, &cli.global, Cli::command()),
         Command::Explain(args) => explain::run(&args, &cli.global),
         Command::Repl(args) => repl::run(args, &cli.global),
-        Command::Doc(args) => doc::run(&args, &cli.global),
+        Command::Doc(args) => doc::run(&args, &cli.global, Cli::command()),
         Command::Lsp(args) => lsp::run(&args, &cli.global),
         Command::Fmt(args) => fmt::run(&args, &cli.global),
     }

@@ -90,9 +90,15 @@ impl Progress {
             p.done += 1;
             if p.last.elapsed() >= PLAIN_EVERY {
                 p.last = Instant::now();
-                let eta = p.started.elapsed().as_secs_f64() / p.done as f64 * p.total.saturating_sub(p.done) as f64;
+                let eta =
+                    p.started.elapsed().as_secs_f64() / p.done as f64 * p.total.saturating_sub(p.done) as f64;
                 if p.total < p.done {
-                    eprintln!("{} {} ({:.0} s) {message}", p.label, p.done, p.started.elapsed().as_secs_f64());
+                    eprintln!(
+                        "{} {} ({:.0} s) {message}",
+                        p.label,
+                        p.done,
+                        p.started.elapsed().as_secs_f64()
+                    );
                     return;
                 }
                 eprintln!("{} {}/{} (about {eta:.0} s left) {message}", p.label, p.done, p.total);

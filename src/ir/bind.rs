@@ -84,8 +84,13 @@ pub fn bind_prepared(
 }
 
 /// Binds a prepared batch whose values may be tensors too: for looking at, not for scores.
-pub fn bind_values(prepared: &Prepared, outline: &Outline, default: Objective) -> Binding {
-    let mut b = Binder::new(prepared, outline, &NoReductions);
+pub fn bind_values(
+    prepared: &Prepared,
+    outline: &Outline,
+    default: Objective,
+    cache: &dyn Reductions,
+) -> Binding {
+    let mut b = Binder::new(prepared, outline, cache);
     for p in prepared.programs {
         let root = b.value(p, default).map(|n| n as usize);
         b.out.graph.roots.push(root.map_err(|e| b.errors[e as usize].clone()));

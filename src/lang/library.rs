@@ -366,7 +366,8 @@ impl Library {
         let module = self.try_load(&path).map_err(|unread| {
             Box::new(match unread {
                 Unread::Message(message, help) => {
-                    Diagnostic::error("E031", source, span, message).label("used here").maybe_help(help)
+                    let d = Diagnostic::error("E031", source, span, message).label("used here");
+                    d.help("a path is relative to the file that names it").maybe_help(help)
                 }
                 Unread::Cycle(chain) => Diagnostic::error("E032", source, span, chain)
                     .label("closes the circle")

@@ -14,6 +14,7 @@ pub mod assist;
 pub mod ast;
 mod check;
 mod diagnostic;
+mod habits;
 mod layout;
 mod library;
 mod names;

@@ -77,12 +77,18 @@ fn unknown(run: &str, span: Span, source: SourceId, after_operand: bool) -> Diag
         false => (format!("`{run}` needs a value in front of it"), "a value is missing before this"),
     };
     let help = match run {
+        "&&" | "&" | "||" | "|" => {
+            Some("comparisons give 0 or 1: their product is `and`, the larger of them `or`".to_string())
+        }
         "=" => Some("`==` compares; a name is given with `let name = value` in a block".to_string()),
         _ if after_operand => Some(match names::suggest(run, symbols::infixes()) {
             Some(s) => format!("did you mean `{s}`?"),
             None => format!("operators are {}", names::list(symbols::infixes())),
         }),
-        _ => None,
+        _ => Some(format!(
+            "a value stands on both sides of it; operators are {}",
+            names::list(symbols::infixes())
+        )),
     };
     Diagnostic::error("E006", source, span, message).label(label).maybe_help(help)
 }

@@ -82,7 +82,7 @@ fn stray(source: SourceId, span: Span, text: &str) -> Diagnostic {
     let span = Span::new(span.start, span.start + line);
     Diagnostic::error("E003", source, span, "this is not an item")
         .label("expected `use`, `fn` or `proxy`")
-        .help("a program is written `proxy name = expression`")
+        .help(super::habits::no_item(text))
 }
 
 fn parse_chunk(text: &str, source: SourceId, chunk: &Chunk) -> Parsed<Item> {

@@ -240,12 +240,15 @@ fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Box
                 Some(o) => {
                     let message = format!("`{}` closes `{}`", &text[span.range()], &text[o.start..o.end]);
                     let d = Diagnostic::error("E004", source, span, message).label("closed here");
+                    let d = d.help("close brackets in the reverse order of opening them");
                     return Err(Box::new(d.also(source, Span::new(o.start, o.end), "opened here")));
                 }
                 None => {
                     let message = format!("`{}` closes nothing", &text[span.range()]);
                     return Err(Box::new(
-                        Diagnostic::error("E004", source, span, message).label("nothing is open here"),
+                        Diagnostic::error("E004", source, span, message)
+                            .label("nothing is open here")
+                            .help("remove it, or open it before"),
                     ));
                 }
             },
@@ -257,7 +260,11 @@ fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Box
         Some(o) => {
             let span = Span::new(o.start, o.end);
             let message = format!("`{}` is never closed", &text[span.range()]);
-            Err(Box::new(Diagnostic::error("E004", source, span, message).label("opened here")))
+            Err(Box::new(
+                Diagnostic::error("E004", source, span, message)
+                    .label("opened here")
+                    .help("close it before the next item begins"),
+            ))
         }
     }
 }

@@ -2,7 +2,7 @@
 //! is in scope, later definitions hide earlier ones. An expression may be anything that can be looked
 //! at: a number, a tensor, a collection of sites, one field of all its sites.
 
-use super::ast::{Block, Expr, ExprKind, File, Ident, Item, ItemKind, Let, Span};
+use super::ast::{Block, Expr, ExprKind, File, Ident, Item, ItemKind, Let, Param, Span};
 pub use super::check::Meaning;
 use super::check::{Checker, Seen, mentions};
 use super::diagnostic::{Diagnostic, Failure, SourceId};
@@ -88,9 +88,22 @@ impl Scope {
         &self.lets
     }
 
-    /// The values that an expression needs, in order.
-    fn needed(&self, body: &Expr) -> Vec<Let> {
+    /// Puts the values that a body needs in front of it.
+    fn put_in(&self, body: &mut Expr, params: &[Param]) {
+        let lets = self.needed(body, params);
+        if !lets.is_empty() {
+            let span = body.span;
+            let result = std::mem::replace(body, Expr::new(ExprKind::Number(0.0)));
+            *body = Expr { kind: ExprKind::Block(Block { lets, result: Box::new(result), span }), span };
+        }
+    }
+
+    /// The values that an expression needs, in order; parameters hide them.
+    fn needed(&self, body: &Expr, params: &[Param]) -> Vec<Let> {
         let mut names: FxHashSet<String> = heads(body);
+        for p in params {
+            names.remove(&p.name.text);
+        }
         let mut out = Vec::new();
         for l in self.lets.iter().rev() {
             if names.remove(&l.name.text) {
@@ -134,6 +147,16 @@ impl Library {
     pub fn items_in(&mut self, name: &str, text: &str, scope: &Scope) -> ModuleId {
         let id = self.load_text(name, text);
         self.open_up(id, scope);
+        let module = self.module_mut(id);
+        let mut file = File::clone(&module.file);
+        for item in &mut file.items {
+            match &mut item.kind {
+                ItemKind::Proxy { body, .. } => scope.put_in(body, &[]),
+                ItemKind::Fn { params, body, .. } => scope.put_in(body, params),
+                ItemKind::Use(_) => {}
+            }
+        }
+        module.file = Arc::new(file);
         id
     }
 
@@ -207,12 +230,8 @@ impl Library {
     }
 
     fn bare_in(&mut self, name: &str, source: SourceId, body: Expr, scope: &Scope) -> Def {
-        let span = body.span;
-        let lets = scope.needed(&body);
-        let body = match lets.is_empty() {
-            true => body,
-            false => Expr { kind: ExprKind::Block(Block { lets, result: Box::new(body), span }), span },
-        };
+        let (span, mut body) = (body.span, body);
+        scope.put_in(&mut body, &[]);
         let kind = ItemKind::Proxy { name: Ident::new(name), body };
         let item = Item { docs: Vec::new(), attributes: Vec::new(), kind, span };
         let file = Arc::new(File { items: vec![item], ..File::default() });

@@ -2,6 +2,7 @@
 
 use super::ast::Span;
 use super::diagnostic::{Diagnostic, SourceId};
+use super::habits;
 use pest::RuleType;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
@@ -18,6 +19,16 @@ pub fn explain<R: RuleType + Named>(e: &Error<R>, code: &str, source: SourceId, 
     let at = match e.location {
         InputLocation::Pos(p) | InputLocation::Span((p, _)) => p,
     };
+    if let Some(head) = habits::head(code) {
+        let found = found(code, head.at);
+        let span = Span::new(offset + head.at, offset + head.at + found.len());
+        let message = match found {
+            "" => format!("`{}` is missing at the end", head.belongs),
+            text => format!("`{text}` stands where `{}` belongs", head.belongs),
+        };
+        let label = format!("expected `{}`", head.belongs);
+        return Diagnostic::error("E003", source, span, message).label(label).help(head.help);
+    }
     let expected = match &e.variant {
         ErrorVariant::ParsingError { positives, .. } => words(positives),
         ErrorVariant::CustomError { .. } => Vec::new(),
@@ -33,7 +44,7 @@ pub fn explain<R: RuleType + Named>(e: &Error<R>, code: &str, source: SourceId, 
         [one] => format!("expected {one}"),
         [rest @ .., last] => format!("expected {} or {last}", rest.join(", ")),
     };
-    Diagnostic::error("E003", source, span, message).label(label).maybe_help(help(code, at, found))
+    Diagnostic::error("E003", source, span, message).label(label).help(habits::help(code, at, found))
 }
 
 fn words<R: Named>(rules: &[R]) -> Vec<&'static str> {
@@ -57,27 +68,5 @@ fn found(code: &str, at: usize) -> &str {
         (0, None) => "",
         (0, Some(c)) => &rest[..c.len_utf8()],
         (n, _) => &rest[..n.min(40)],
-    }
-}
-
-/// Help for the mistakes that are made often.
-fn help(code: &str, at: usize, found: &str) -> Option<String> {
-    let before = code.get(..at).unwrap_or("").trim_end();
-    let say = |s: &str| Some(s.to_string());
-    match found {
-        "}" if before.ends_with('{') => say("a block holds an expression"),
-        "}" => say("a block ends with an expression; end a `let` before a sign with `;`"),
-        "{" => say("an aggregate is written `sum x in sites { ... }`"),
-        "let" => say("`let` stands at the beginning of a block `{ let x = ... result }`"),
-        "if" | "else" => say("a choice is written `where(condition, a, b)`"),
-        "," | ")" if before.ends_with(',') => say("remove the comma"),
-        "'" => say("paths stand in double quotes"),
-        "" if before.ends_with('.') => say("a decimal number needs a digit after its point"),
-        _ if found.starts_with(|c: char| c.is_ascii_digit())
-            && !found.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            say("a product is written with `*`, and a name begins with a letter")
-        }
-        _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use super::session::{Reply, Session, Wrong, wrong};
 use super::show;
 use super::summary::summarise;
-use super::values::Looked;
+use super::values::{How, Looked};
 use crate::ir::{Collection, Dag, Program};
 use crate::lang::session::{Meaning, Typed};
 use crate::site::{CaptureSpec, FIELDS, Field, Kind, Pass};
@@ -50,7 +50,7 @@ impl Session {
         match typed.meaning {
             Meaning::Value(root, _) => {
                 let program = Program { name: "it".into(), root, capture: spec };
-                self.look(dag, program, false).map(|l| shown(&l))
+                self.look(dag, program, How::Value).map(|l| shown(&l))
             }
             Meaning::Sites(over, kinds) => self.collection(&over, &kinds, spec),
             Meaning::Field(over, _, field) => self.field_of_all(&over, field, spec),

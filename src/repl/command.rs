@@ -2,10 +2,12 @@
 
 use super::session::{Reply, Session, Wrong, wrong};
 use super::settings::{RankRequest, Settings};
+use super::values::How;
 use super::{ask, show, summary};
 use crate::ir::Dag;
 use crate::lang::reference::entries;
 use crate::lang::{Failure, Library, suggest};
+use crate::score::ReductionCache;
 use crate::score::explain::{explain, nominal};
 use crate::site::{CaptureSpec, KINDS, Kind, Source};
 use std::fmt::Write;
@@ -152,6 +154,7 @@ fn change(s: &mut Session, f: impl FnOnce(&mut Settings)) -> Outcome {
     let opened = s.host.open(&settings, 1)?;
     s.settings = settings;
     s.batches = 1;
+    s.cache = std::sync::Arc::new(ReductionCache::new(super::session::CACHE));
     s.resident = Some(super::resident::Resident::new(opened.source, s.memory));
     Ok(Reply::of(format!("{}\n", opened.what)))
 }
@@ -284,7 +287,7 @@ fn terms(s: &mut Session, rest: &str) -> Outcome {
         };
         (dag, crate::ir::Program { name: "it".into(), root, capture: typed.capture })
     };
-    let looked = s.look(dag, program, true)?;
+    let looked = s.look(dag, program, How::Terms)?;
     let mut reply = ask::shown(&looked);
     if looked.terms.is_empty() {
         reply.notes += "· there is no aggregate over sites in it\n";
@@ -316,13 +319,13 @@ const REPEATS: usize = 15;
 
 fn time(s: &mut Session, rest: &str) -> Outcome {
     let (dag, program) = s.number(rest)?;
-    let first = s.look(dag.clone(), program.clone(), false)?;
+    let first = s.look(dag.clone(), program.clone(), How::Time)?;
     let model: f64 = first.ran.iter().map(|r| r.seconds).sum();
     let mut times = Vec::new();
     let mut engine = Vec::new();
     for _ in 0..REPEATS {
         let start = Instant::now();
-        let looked = s.look(dag.clone(), program.clone(), false)?;
+        let looked = s.look(dag.clone(), program.clone(), How::Time)?;
         times.push(start.elapsed().as_secs_f64());
         engine.push(looked.value.engine_seconds);
     }

@@ -8,12 +8,15 @@ use crate::ir::Dag;
 use crate::lang::assist::complete::Own;
 use crate::lang::session::{Scope, Typing, typing};
 use crate::lang::{Diagnostic, Failure, Library, ModuleId};
+use crate::score::ReductionCache;
 use crate::site::{CaptureSpec, SourceError};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// So long may a line be, in bytes.
 pub const LONGEST: usize = 1 << 20;
+/// Bytes for numbers that are known from earlier lines.
+pub(super) const CACHE: usize = 64 << 20;
 /// So many diagnostics of one line are shown.
 const SHOWN: usize = 5;
 
@@ -84,6 +87,8 @@ pub struct Session {
     pub(super) capture: CaptureSpec,
     pub(super) host: Box<dyn Host>,
     pub(super) resident: Option<Resident>,
+    /// Numbers per site that are known of the opened model.
+    pub(super) cache: Arc<ReductionCache>,
     /// Batches that the opened model has.
     pub(super) batches: usize,
     /// Bytes of tensors that stay.
@@ -105,6 +110,7 @@ impl Session {
             capture: CaptureSpec::default(),
             host,
             resident: None,
+            cache: Arc::new(ReductionCache::new(CACHE)),
             batches: 1,
             memory: 4 << 30,
             stop,

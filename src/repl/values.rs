@@ -5,6 +5,7 @@ use super::resident::{Ran, Resident};
 use super::session::{Session, Wrong, wrong};
 use crate::engine::Cpu;
 use crate::ir::bind::sites_of;
+use crate::ir::key::Key;
 use crate::ir::prepare::Prepared;
 use crate::ir::{Collection, Dag, Program};
 use crate::score::Scorer;
@@ -12,6 +13,22 @@ use crate::score::inspect::{Inspection, Terms};
 use crate::site::{Batches, CaptureSpec, Field, Kind, Outline, Sink, SiteId, Source};
 use crate::tensor::Tensor;
 use std::sync::atomic::Ordering;
+
+/// What an evaluation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// The value.
+    Value,
+    /// The value and the terms of its aggregates.
+    Terms,
+    /// The time that it takes.
+    Time,
+}
+
+/// Is the value a number that is not finite?
+fn vague(found: &Inspection) -> bool {
+    found.value(0).is_ok_and(|t| t.rank() == 0 && t.item().is_some_and(|x| !x.is_finite()))
+}
 
 /// What an evaluation gave.
 pub(super) struct Looked {
@@ -60,8 +77,9 @@ impl Session {
         true
     }
 
-    /// Evaluates a program whose value may be a tensor.
-    pub(super) fn look(&mut self, dag: Dag, program: Program, terms: bool) -> Result<Looked, Wrong> {
+    /// Evaluates a program whose value may be a tensor. Numbers per site that are known from earlier
+    /// lines are used, unless the terms of aggregates or honest times are wanted.
+    pub(super) fn look(&mut self, dag: Dag, program: Program, how: How) -> Result<Looked, Wrong> {
         self.stop.store(false, Ordering::Relaxed);
         let batches = match program.capture.batches {
             Batches::Many(n) => n,
@@ -75,21 +93,27 @@ impl Session {
                 self.resident.take()
             }
         };
+        let cache = (!closed && how == How::Value).then(|| self.cache.clone());
         let work = move |cancel| {
             let programs = [program];
             let prepared = Prepared::new(&dag, &programs);
             let mut engine = Cpu;
             let mut scorer = Scorer::new(&mut engine);
+            scorer.cache = cache.as_ref().map(|c| c.of(Key::default()));
             let mut resident = resident;
             let value = match &mut resident {
                 Some(r) => {
                     r.stop_with(cancel);
-                    scorer.inspect(&prepared, r)
+                    scorer.inspect(&prepared, r).and_then(|found| match vague(&found) {
+                        // A number from the cache does not say why it is not finite.
+                        true if scorer.cache.take().is_some() => scorer.inspect(&prepared, r),
+                        _ => Ok(found),
+                    })
                 }
                 None => scorer.inspect(&prepared, &mut Nothing(Outline::default())),
             };
             let looked = value.map(|value| {
-                let terms = if terms { value.terms(&prepared, 0) } else { Vec::new() };
+                let terms = if how == How::Terms { value.terms(&prepared, 0) } else { Vec::new() };
                 Looked { value, terms, ran: Vec::new() }
             });
             (resident, looked)

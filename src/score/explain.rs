@@ -3,7 +3,7 @@
 
 use super::Scorer;
 use crate::engine::{Engine, Known, Timed};
-use crate::ir::bind::{Binding, bind_values};
+use crate::ir::bind::{Binding, NoReductions, bind_values};
 use crate::ir::prepare::{Level, Prepared};
 use crate::ir::{Bound, BoundId, BoundNode, Dag, Degenerate, Leaf, Program};
 use crate::model::{Batch, Config, Model};
@@ -124,7 +124,7 @@ pub fn explain(
 ) -> Result<Explanation, Degenerate> {
     let programs = std::slice::from_ref(program);
     let prepared = Prepared::new(dag, programs);
-    let binding = bind_values(&prepared, outline, default);
+    let binding = bind_values(&prepared, outline, default, &NoReductions);
     if let Err(why) = &binding.graph.roots[0] {
         return Err(why.clone());
     }
@@ -436,7 +436,7 @@ pub fn machine() -> Machine {
         });
         let prepared_programs = [program];
         let prepared = Prepared::new(&dag, &prepared_programs);
-        let binding = bind_values(&prepared, &outline, Objective::Loss);
+        let binding = bind_values(&prepared, &outline, Objective::Loss, &NoReductions);
         let demand = Demand::new(&binding.graph, |_| false);
         let plan = groups(&binding, &demand, &outline).pop()?.plan;
         let known = One(Tensor::new(&dims, vec![0.5f32; elements]), binding.graph.clone());

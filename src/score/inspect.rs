@@ -4,7 +4,7 @@
 use super::above::Outcome;
 use super::stream::Stream;
 use super::{Score, Scorer};
-use crate::ir::bind::{Binding, bind_values, place, sites_of};
+use crate::ir::bind::{Binding, NoReductions, Reductions, bind_values, place, sites_of};
 use crate::ir::prepare::Prepared;
 use crate::ir::{BoundId, BoundNode, Degenerate, Node};
 use crate::ops;
@@ -51,7 +51,8 @@ pub struct Term {
 }
 
 impl Scorer<'_> {
-    /// The values of programs, whose roots may be tensors. Uses no cache.
+    /// The values of programs, whose roots may be tensors. What the cache knows is not computed, and
+    /// then has no terms.
     ///
     /// # Errors
     /// When the source cannot deliver.
@@ -61,8 +62,13 @@ impl Scorer<'_> {
         source: &mut dyn Source,
     ) -> Result<Inspection, SourceError> {
         let outline = source.outline().clone();
-        let binding = bind_values(programs, &outline, source.default_objective());
-        let demand = Demand::new(&binding.graph, |_| false);
+        let known: &dyn Reductions = match &self.cache {
+            Some(cache) => cache,
+            None => &NoReductions,
+        };
+        let binding = bind_values(programs, &outline, source.default_objective(), known);
+        let keep = self.cache.is_some();
+        let demand = Demand::new(&binding.graph, |n| keep && binding.keys[n].is_some());
         let start = Instant::now();
         let mut stream = Stream::new(&binding, &demand, self.engine, self.explain);
         for run in 0..binding.graph.runs.len() {
@@ -70,6 +76,9 @@ impl Scorer<'_> {
         }
         let (runs, engine_seconds) = (stream.runs, stream.engine_seconds);
         let outcome = stream.finish();
+        if let Some(cache) = &self.cache {
+            super::store(cache, &binding, &outcome, &demand);
+        }
         let source_seconds = start.elapsed().as_secs_f64() - engine_seconds;
         Ok(Inspection { binding, demand, outcome, outline, runs, source_seconds, engine_seconds })
     }

@@ -150,7 +150,7 @@ impl Checker<'_> {
             }
             Some(Some(_)) => {
                 let d = self.error("E013", at, format!("`{name}` is given twice")).label("again here");
-                self.report(d);
+                self.report(d.help("leave one of them out"));
             }
             None => {
                 let legal = row.values.iter().copied().chain(row.attrs.iter().map(|s| s.name));
@@ -252,7 +252,7 @@ impl Checker<'_> {
                 Some(None) => {}
                 Some(Some(_)) => {
                     let d = self.error("E013", a.value.span, "this argument is given twice");
-                    problem = Some(d.label("again here"));
+                    problem = Some(d.label("again here").help("leave one of them out"));
                 }
                 None => problem = problem.or(Some(self.no_parameter(f, params, a, args, span))),
             }
@@ -278,7 +278,9 @@ impl Checker<'_> {
                 self.error("E013", n.span, format!("`{f}` has no argument `{}`", n.text)).label("unknown")
             }
             None => {
-                let message = format!("`{f}` takes {} arguments, not {}", params.len(), args.len());
+                let n = params.len();
+                let plural = if n == 1 { "" } else { "s" };
+                let message = format!("`{f}` takes {n} argument{plural}, not {}", args.len());
                 self.error("E012", span, message).label("too many arguments")
             }
         }

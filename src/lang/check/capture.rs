@@ -40,7 +40,11 @@ impl Checker<'_> {
         for (i, a) in item.attributes.iter().enumerate() {
             let outcome = if item.attributes[..i].iter().any(|b| b.name.text == a.name.text) {
                 let message = format!("`@{}` is given twice", a.name.text);
-                Err(Box::new(Diagnostic::error("E040", source, a.span, message).label("again here")))
+                Err(Box::new(
+                    Diagnostic::error("E040", source, a.span, message)
+                        .label("again here")
+                        .help("put all options into one"),
+                ))
             } else {
                 attribute(source, item, a, on)
             };
@@ -171,7 +175,8 @@ fn attribute(source: SourceId, item: &Item, a: &Attribute, on: &str) -> Result<(
     };
     if place != on {
         let message = format!("`@{name}` belongs to a `{place}`, and this is a `{on}`");
-        return Err(Box::new(Diagnostic::error("E040", source, a.span, message).label("wrong place")));
+        let d = Diagnostic::error("E040", source, a.span, message).label("wrong place");
+        return Err(Box::new(d.help(format!("move it before a `{place}`, or remove it"))));
     }
     match name {
         "capture" => capture(source, a).map(|_| ()),
@@ -206,7 +211,8 @@ fn role(source: SourceId, item: &Item, a: &Attribute) -> Result<(), Wrong> {
         let required = params.iter().filter(|p| p.default.is_none()).count();
         if arity < required || arity > params.len() {
             let message = format!("a {name} function takes {arity} values, and this one {required}");
-            return Err(Box::new(Diagnostic::error("E040", source, r.span, message).label("does not fit")));
+            let d = Diagnostic::error("E040", source, r.span, message).label("does not fit");
+            return Err(Box::new(d.help("change the role, or the function's parameters")));
         }
     }
     Ok(())

@@ -137,7 +137,9 @@ impl Checker<'_> {
         }
         if parts.len() < 2 {
             let d = self.error("E022", span, format!("`{name}` joins two or more collections"));
-            return Some(self.report(d.label(format!("{} given", parts.len()))));
+            return Some(
+                self.report(d.label(format!("{} given", parts.len())).help(format!("write `{name}(a, b)`"))),
+            );
         }
         let (overs, kinds): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let mixed = kinds.iter().any(|k| *k != kinds[0]);
@@ -146,7 +148,8 @@ impl Checker<'_> {
                 let kinds = names::list(kinds.iter().map(|&k| kind_name(k)));
                 let d =
                     Diagnostic::warning("W003", self.here(), span, "these collections may differ in length");
-                self.report(d.label(format!("walks {kinds} up to the shortest")));
+                let d = d.label(format!("walks {kinds} up to the shortest"));
+                self.report(d.help("fine where that is meant; two aggregates walk each to its end"));
             }
             return Some(Val::Sites { over: Collection::Zip(overs), kinds, level: self.binders });
         }
@@ -162,12 +165,15 @@ impl Checker<'_> {
     fn part(&mut self, a: &Arg, join: &str) -> Option<(Collection, Kind)> {
         let (over, kinds) = self.collection(&a.value)?;
         let d = if let Some(n) = &a.name {
-            self.error("E013", n.span, format!("`{join}` has no argument `{}`", n.text)).label("unknown")
+            self.error("E013", n.span, format!("`{join}` has no argument `{}`", n.text))
+                .label("unknown")
+                .help("collections are given by place, one after another")
         } else if let ([kind], false) = (&kinds[..], matches!(over, Collection::Zip(_))) {
             return Some((over, *kind));
         } else {
             self.error("E022", a.value.span, format!("a zip cannot stand in `{join}`"))
                 .label("binds several sites")
+                .help("join plain collections; filters go into brackets: `linear[ffn]`")
         };
         self.report(d);
         None

@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
             if params[..i].iter().any(|q| q.name.text == p.name.text) {
                 let message = format!("two parameters are called `{}`", p.name.text);
                 let d = Diagnostic::error("E030", self.lib.module(def.module).source, p.name.span, message);
-                self.diagnostics.push(d.label("again here"));
+                self.diagnostics.push(d.label("again here").help("rename one of them"));
             }
             locals.push(Local { name: p.name.text.clone(), value: Val::Poison, used: false, binding: None });
         }

@@ -163,7 +163,9 @@ impl Checker<'_> {
             Val::Value { shape, .. } => {
                 let message = format!("a {} has no `{}`", say(&shape), name.text);
                 let d = self.error("E018", name.span, message).label("only sites have fields");
-                self.report(d)
+                self.report(
+                    d.help("write the field after the site, as in `l.grad`; functions are called: `f(x)`"),
+                )
             }
         }
     }
