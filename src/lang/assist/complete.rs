@@ -5,7 +5,8 @@ use super::vocabulary::{Class, Word, parts_of, vocabulary};
 use crate::lang::ast::ItemKind;
 use crate::lang::library::{Library, ModuleId};
 use crate::lang::session::Scope;
-use crate::{ops, site};
+use crate::ops;
+use crate::site;
 
 /// A word that may stand here.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use super::super::library::Library;
 use super::super::reference::{Entry, entries};
-use crate::{ops, site};
+use crate::ops;
+use crate::site;
 use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
