@@ -495,6 +495,23 @@ pub trait Source {
     ) -> Result<(), SourceError>;
 }
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn outline(&self) -> &Outline {
+        (**self).outline()
+    }
+    fn default_objective(&self) -> Objective {
+        (**self).default_objective()
+    }
+    fn run(
+        &mut self,
+        spec: &CaptureSpec,
+        wants: &[(SiteId, Field)],
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        (**self).run(spec, wants, sink)
+    }
+}
+
 /// Why a source could not deliver.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

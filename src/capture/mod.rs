@@ -3,6 +3,8 @@
 pub mod full;
 pub mod outline;
 pub mod source;
+pub mod store;
+pub mod stored;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod capture;
+pub mod captures;
 pub mod check;
 pub mod compare;
 pub mod completions;

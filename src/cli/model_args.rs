@@ -142,7 +142,10 @@ impl DataArgs {
     }
 
     /// `count` batches for an architecture.
-    fn batches(
+    ///
+    /// # Errors
+    /// Data that is too short or does not fit.
+    pub fn batches(
         &self,
         config: &Config,
         tokens: &Tokens,

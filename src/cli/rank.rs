@@ -1,6 +1,7 @@
 //! `lpz rank`: how well programs order the architectures of a benchmark, beside trivial baselines.
 
 use super::Global;
+use super::captures::{Captures, left_out};
 use super::error::CliError;
 use super::model_args::DataArgs;
 use super::output::{Progress, json, print, table};
@@ -15,6 +16,7 @@ use crate::model::Config;
 use crate::repl::RankRequest;
 use crate::score::BASELINES;
 use crate::score::many::{Architecture, Many, Stopped};
+use crate::site::{Source, SourceError};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -55,6 +57,9 @@ pub struct RankArgs {
     /// Leave the trivial baselines out
     #[arg(long)]
     no_baselines: bool,
+    /// Read captures that `lpz capture --bench --out` stored, instead of running models
+    #[arg(long, value_name = "DIR")]
+    captures: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
 }
@@ -86,10 +91,16 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
     if let Some(limit) = args.limit {
         bench.sample(limit as usize, args.sample);
     }
+    if let Some(dir) = &args.captures {
+        let absent = Captures::new(dir).keep(&mut bench.records)?;
+        if let (Some(note), false) = (left_out(absent, dir), global.quiet) {
+            eprintln!("{note}");
+        }
+    }
     let truth = bench.truth(&metric)?;
     let programs = programs(args)?;
     let configs = configs(&bench)?;
-    let runs = score_all(args, global, &programs, &configs)?;
+    let runs = score_all(args, global, &programs, &bench, &configs)?;
     let params: Vec<f64> = runs[0].iter().map(|a| a.params).collect();
     let mut rows: Vec<Row> = (0..programs.programs.len()).map(|p| row(&programs, p, &runs, &truth)).collect();
     for row in &mut rows {
@@ -127,6 +138,7 @@ pub fn one(data: &DataArgs, global: &Global, request: &RankRequest<'_>) -> Resul
         seeds: 1,
         csv: None,
         no_baselines: false,
+        captures: None,
         data: data.clone(),
     };
     let mut bench = Bench::read(&args.bench)?;
@@ -139,7 +151,7 @@ pub fn one(data: &DataArgs, global: &Global, request: &RankRequest<'_>) -> Resul
         Programs { dag: request.dag.clone(), programs: vec![request.program.clone()], baseline: vec![false] };
     programs.add_baselines(BASELINES)?;
     let configs = configs(&bench)?;
-    let runs = score_all(&args, global, &programs, &configs)?;
+    let runs = score_all(&args, global, &programs, &bench, &configs)?;
     let params: Vec<f64> = runs[0].iter().map(|a| a.params).collect();
     let mut rows: Vec<Row> = (0..programs.programs.len()).map(|p| row(&programs, p, &runs, &truth)).collect();
     for row in &mut rows {
@@ -161,7 +173,11 @@ fn programs(args: &RankArgs) -> Result<Programs, CliError> {
     Ok(programs)
 }
 
-fn configs(bench: &Bench) -> Result<Vec<(Config, Value)>, CliError> {
+/// The architectures of a benchmark.
+///
+/// # Errors
+/// A configuration that is wrong, named.
+pub(super) fn configs(bench: &Bench) -> Result<Vec<(Config, Value)>, CliError> {
     let parse = |r: &crate::bench::Record| {
         let config = Config::from_json(&r.config).map_err(|e| {
             let e: CliError = e.into();
@@ -176,11 +192,13 @@ fn score_all(
     args: &RankArgs,
     global: &Global,
     programs: &Programs,
+    bench: &Bench,
     configs: &[(Config, Value)],
 ) -> Result<Vec<Vec<Architecture>>, CliError> {
     let tokens: Tokens = args.data.tokens()?;
     let prepared = Prepared::new(&programs.dag, &programs.programs);
     let batches = programs.batches();
+    let captures = args.captures.as_deref().map(Captures::new);
     let mut progress = Progress::new(global, "ranking", configs.len() as u64 * u64::from(args.seeds));
     let engine = args.data.engine;
     let make = move || -> Box<dyn Engine> { engine.make() };
@@ -193,10 +211,19 @@ fn score_all(
         stop: None,
     };
     let one_seed = |seed: u64, progress: &mut Progress| {
-        let open = |i: usize| args.data.open(&configs[i].0, None, &tokens, batches, seed);
+        let open = |i: usize| -> Result<Box<dyn Source>, SourceError> {
+            let (record, config) = (&bench.records[i], &configs[i].0);
+            let data = (&args.data, &tokens, seed);
+            Ok(match &captures {
+                Some(c) => Box::new(c.open(&record.id, &record.key(), config, data)?),
+                None => Box::new(args.data.open(config, None, &tokens, batches, seed)?),
+            })
+        };
         many.score(&prepared, configs.len(), &open, &mut |_, _| progress.step("")).map_err(|e| match e {
             Stopped::Interrupted => CliError::interrupted("interrupted"),
-            Stopped::Failed(i, e) => CliError::from(e).within(&format!("architecture {i}")),
+            Stopped::Failed(i, e) => {
+                CliError::from(e).within(&format!("architecture \"{}\"", bench.records[i].id))
+            }
         })
     };
     (0..u64::from(args.seeds)).map(|k| one_seed(global.seed + k, &mut progress)).collect()

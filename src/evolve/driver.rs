@@ -9,7 +9,7 @@ use crate::ir::key::Key;
 use crate::ir::prepare::{Prepared, run_number};
 use crate::ir::{BoundNode, Collection, Dag, Degenerate, Node, NodeId, Program};
 use crate::score::{CacheStats, ReductionCache, Scorer};
-use crate::site::{Objective, Outline, Site, Source, SourceError};
+use crate::site::{Field, Kind, Objective, Outline, Site, Source, SourceError};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -36,6 +36,8 @@ pub struct Driver<'a> {
     cache: ReductionCache,
     noise: FxHashSet<NodeNoise>,
     runs: AtomicU64,
+    /// Fields that sources have, where they do not have all.
+    offered: Option<FxHashSet<(Kind, Field)>>,
 }
 
 /// Identity of a program that reads rounding noise.
@@ -79,12 +81,30 @@ impl<'a> Driver<'a> {
             .collect();
         let archs = archs.map_err(failed)?;
         let cache = ReductionCache::new(CACHE);
-        Ok(Driver { archs, source, engine, cache, noise: FxHashSet::default(), runs: AtomicU64::new(0) })
+        Ok(Driver {
+            archs,
+            source,
+            engine,
+            cache,
+            noise: FxHashSet::default(),
+            runs: AtomicU64::new(0),
+            offered: None,
+        })
     }
 
     /// What the reduction cache did.
     pub fn cache_stats(&self) -> CacheStats {
         self.cache.stats()
+    }
+
+    /// Sources have these fields and no others (stored captures).
+    pub fn offer_only(&mut self, fields: FxHashSet<(Kind, Field)>) {
+        self.offered = Some(fields);
+    }
+
+    /// Do sources have this field?
+    pub fn offers(&self, kind: Kind, field: Field) -> bool {
+        self.offered.as_ref().is_none_or(|o| o.contains(&(kind, field)))
     }
 
     /// Times a model was run.

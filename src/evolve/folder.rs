@@ -38,6 +38,9 @@ pub struct ModelUsed {
     pub tokenizer: Option<PathBuf>,
     /// File of token ids.
     pub inputs: Option<PathBuf>,
+    /// Folder of stored captures; none to run models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captures: Option<PathBuf>,
     /// Objective of programs that name none; none for the family's.
     pub objective: Option<String>,
     /// Architectures taken at most, per benchmark.

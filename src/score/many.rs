@@ -134,7 +134,7 @@ impl Many<'_> {
 }
 
 /// Runs `work` in a thread pool of one, so that workers do not compete for cores.
-fn alone(work: impl FnOnce() + Send) {
+pub fn alone(work: impl FnOnce() + Send) {
     match rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build() {
         Ok(pool) => pool.install(work),
         Err(_) => work(),

@@ -4,7 +4,7 @@
 //! tensor is verified when it is read. Files from elsewhere are read as they are.
 
 use crate::site::SourceError;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::{Dtype, Element, Shared, Tensor};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
@@ -12,12 +12,13 @@ use safetensors::tensor::Metadata;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// An open safetensors file.
 pub struct TensorFile {
     path: PathBuf,
-    map: Mmap,
+    map: Arc<Mmap>,
     data_start: usize,
     header: Metadata,
     checksums: HashMap<String, u64>,
@@ -46,6 +47,7 @@ impl TensorFile {
                 Some("it may be cut short; write or fetch it again"),
             )
         })?;
+        let map = Arc::new(map);
         let data_start = header_len + 8;
         let end = header.offset_keys().iter().filter_map(|k| header.info(k)).map(|i| i.data_offsets.1).max();
         if data_start + end.unwrap_or(0) != map.len() {
@@ -74,6 +76,16 @@ impl TensorFile {
         self.header.metadata().as_ref().and_then(|m| m.get(key)).map(String::as_str)
     }
 
+    /// Bytes of the file.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Is the file empty? It never is: it has a header.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     /// Sizes of a tensor.
     pub fn dims(&self, key: &str) -> Option<&[usize]> {
         self.header.info(key).map(|i| i.shape.as_slice())
@@ -91,25 +103,37 @@ impl TensorFile {
         }
     }
 
-    /// A floating-point tensor.
+    /// A floating-point tensor, over the mapped file where its elements are aligned there.
     ///
     /// # Errors
     /// A missing key, a checksum that does not match, another element type.
     pub fn tensor(&self, key: &str) -> Result<Tensor, SourceError> {
         use safetensors::Dtype as D;
         let (info, bytes) = self.bytes(key)?;
-        let dims = &info.shape;
         Ok(match info.dtype {
-            D::F64 => Tensor::new::<f64>(dims, elements(bytes, f64::from_le_bytes)),
-            D::F32 => Tensor::new::<f32>(dims, elements(bytes, f32::from_le_bytes)),
-            D::F16 => Tensor::new::<f16>(dims, elements(bytes, f16::from_le_bytes)),
-            D::BF16 => Tensor::new::<bf16>(dims, elements(bytes, bf16::from_le_bytes)),
+            D::F64 => self.elements(info, bytes, f64::from_le_bytes),
+            D::F32 => self.elements(info, bytes, f32::from_le_bytes),
+            D::F16 => self.elements(info, bytes, f16::from_le_bytes),
+            D::BF16 => self.elements(info, bytes, bf16::from_le_bytes),
             other => {
                 return Err(
                     self.error(key, &format!("has element type {other:?}; F64, F32, F16 or BF16 is needed"))
                 );
             }
         })
+    }
+
+    fn elements<const N: usize, T: Element>(
+        &self,
+        info: &safetensors::tensor::TensorInfo,
+        bytes: &[u8],
+        read: impl Fn([u8; N]) -> T,
+    ) -> Tensor {
+        let (from, to) = info.data_offsets;
+        match Shared::mapped(&self.map, self.data_start + from..self.data_start + to) {
+            Some(mapped) => Tensor::shared::<T>(&info.shape, mapped),
+            None => Tensor::new::<T>(&info.shape, elements(bytes, read)),
+        }
     }
 
     /// An integer tensor (token ids).

@@ -10,8 +10,11 @@ pub mod gemm;
 pub mod nn;
 pub mod par;
 pub mod real;
+mod shared;
 pub mod tape;
 pub mod write;
+
+pub use shared::Shared;
 
 use half::{bf16, f16};
 use smallvec::SmallVec;
@@ -37,13 +40,13 @@ pub enum Dtype {
 #[derive(Clone, Debug)]
 pub enum Data {
     /// Double precision.
-    F64(Arc<[f64]>),
+    F64(Shared<f64>),
     /// Single precision.
-    F32(Arc<[f32]>),
+    F32(Shared<f32>),
     /// Half precision.
-    F16(Arc<[f16]>),
+    F16(Shared<f16>),
     /// bfloat16.
-    Bf16(Arc<[bf16]>),
+    Bf16(Shared<bf16>),
 }
 
 /// An immutable dense tensor, row-major.
@@ -54,11 +57,11 @@ pub struct Tensor {
 }
 
 /// Element types a [`Tensor`] can be made of.
-pub trait Element: Copy + Send + Sync + 'static {
+pub trait Element: bytemuck::Pod + Send + Sync {
     /// The dtype tag of this type.
     const DTYPE: Dtype;
     /// Wraps shared elements.
-    fn wrap(data: Arc<[Self]>) -> Data;
+    fn wrap(data: Shared<Self>) -> Data;
     /// The elements, where `data` holds this type.
     fn unwrap(data: &Data) -> Option<&[Self]>;
     /// Widens to f64, exactly.
@@ -69,7 +72,7 @@ macro_rules! element {
     ($t:ty, $variant:ident, $widen:expr) => {
         impl Element for $t {
             const DTYPE: Dtype = Dtype::$variant;
-            fn wrap(data: Arc<[Self]>) -> Data {
+            fn wrap(data: Shared<Self>) -> Data {
                 Data::$variant(data)
             }
             fn unwrap(data: &Data) -> Option<&[Self]> {
@@ -95,7 +98,14 @@ impl Tensor {
     /// # Panics
     /// When the number of elements differs: a fault in the calling code, never in a user's input.
     pub fn new<T: Element>(dims: &[usize], data: impl Into<Arc<[T]>>) -> Self {
-        let data = data.into();
+        Tensor::shared(dims, Shared::from(data.into()))
+    }
+
+    /// A tensor over shared elements.
+    ///
+    /// # Panics
+    /// As [`Tensor::new`].
+    pub fn shared<T: Element>(dims: &[usize], data: Shared<T>) -> Self {
         assert_eq!(dims.iter().product::<usize>(), data.len(), "elements of a tensor {dims:?}");
         Tensor { dims: dims.into(), data: T::wrap(data) }
     }
@@ -156,10 +166,10 @@ impl Tensor {
             d.iter().map(|&x| x.to_f64()).collect()
         }
         match &self.data {
-            Data::F64(d) => widen(d),
-            Data::F32(d) => widen(d),
-            Data::F16(d) => widen(d),
-            Data::Bf16(d) => widen(d),
+            Data::F64(d) => widen(&d[..]),
+            Data::F32(d) => widen(&d[..]),
+            Data::F16(d) => widen(&d[..]),
+            Data::Bf16(d) => widen(&d[..]),
         }
     }
 

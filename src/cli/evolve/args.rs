@@ -128,6 +128,9 @@ pub struct EvolveArgs {
     /// (exhaustive) Runs whose distance from the optimum is told
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub compare: Vec<PathBuf>,
+    /// Read captures that `lpz capture --bench --out` stored, instead of running models
+    #[arg(long, value_name = "DIR")]
+    pub captures: Option<PathBuf>,
     /// Bytes of tensors kept between generations
     #[arg(long, default_value = "8G", value_name = "SIZE", value_parser = size)]
     pub max_memory: usize,

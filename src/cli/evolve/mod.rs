@@ -12,19 +12,23 @@ pub(super) use setup::Subjects;
 use setup::{references, space};
 
 use super::Global;
+use super::captures::Captures;
 use super::error::CliError;
 use super::output::Progress;
+use crate::capture::store::Wanted;
+use crate::capture::stored::StoreSource;
 use crate::engine::Engine;
 use crate::evolve::driver::Driver;
 use crate::evolve::evaluator::EvaluatorError;
 use crate::evolve::expr::Expr;
-use crate::evolve::finish::Report;
+use crate::evolve::finish::{Reference, Report};
 use crate::evolve::folder::{FolderError, RunFile};
 use crate::evolve::language::Language;
 use crate::evolve::run::{Job, RunError, Status, run as go};
 use crate::evolve::space::Genome;
 use crate::evolve::space::free::Text;
 use crate::ir::Dag;
+use crate::ir::prepare::Prepared;
 use crate::site::{Source, SourceError};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -82,6 +86,13 @@ fn session(
     let source = |i: usize| open(subjects, i, batches);
     let engine = || -> Box<dyn Engine> { subjects.data.engine.make() };
     let mut driver = Driver::new(&subjects.identities, &source, &engine, args.max_memory)?;
+    let references = match stored(subjects, 0)? {
+        Some(capture) => {
+            driver.offer_only(capture.fields());
+            held(&capture, references, &reference_dag, global)
+        }
+        None => references,
+    };
     let parts = subjects.parts(plan, &driver)?;
     let language = Rc::new(Language::new());
     let vocab = plan.space.vocabulary.as_ref().map(|v| start.folder.path().join(v));
@@ -129,8 +140,35 @@ fn batches(p: &crate::ir::Program) -> usize {
 /// # Errors
 /// When the data does not fit the model.
 pub(super) fn open(s: &Subjects, i: usize, batches: usize) -> Result<Box<dyn Source>, SourceError> {
-    let model = s.data.open(&s.configs[i], None, &s.tokens, batches, s.seed)?;
-    Ok(Box::new(model))
+    match stored(s, i)? {
+        Some(capture) => Ok(Box::new(capture)),
+        None => Ok(Box::new(s.data.open(&s.configs[i], None, &s.tokens, batches, s.seed)?)),
+    }
+}
+
+/// The stored capture of an architecture, where captures are read.
+fn stored(s: &Subjects, i: usize) -> Result<Option<StoreSource>, SourceError> {
+    let data = (&s.data, &s.tokens, s.seed);
+    let open = |c: &Captures| c.open(&s.ids[i], &s.keys[i], &s.configs[i], data);
+    s.captures.as_ref().map(open).transpose()
+}
+
+/// The known proxies whose fields the captures hold.
+fn held(capture: &StoreSource, all: Vec<Reference>, dag: &Dag, global: &Global) -> Vec<Reference> {
+    let wanted = |r: &Reference| {
+        let programs = [r.program.clone()];
+        Wanted::new(capture.outline(), capture.default_objective(), &Prepared::new(dag, &programs))
+    };
+    let (held, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|r| capture.missing(&wanted(r)).is_none());
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|r| r.name.as_str()).collect();
+        note(
+            global,
+            &format!("note: not shown beside, for the captures lack what they read: {}", names.join(", ")),
+        );
+    }
+    held
 }
 
 /// An initial program as a genome of the space `free`.

@@ -158,6 +158,7 @@ fn model_used(args: &EvolveArgs, global: &Global) -> Result<ModelUsed, CliError>
         text: d.text.clone(),
         tokenizer: d.tokenizer.clone(),
         inputs: d.inputs.clone(),
+        captures: args.captures.clone(),
         objective: d.one_objective()?.map(|o| option_name(OBJECTIVES, &o).to_owned()),
         limit: args.limit,
         seed: global.seed,

@@ -1,6 +1,7 @@
 //! From a plan to what a run works on: benchmarks, split, models, space, known proxies. Shared by
 //! new runs, resumed ones and `lpz verify`.
 
+use super::super::captures::{Captures, left_out};
 use super::super::error::CliError;
 use super::super::model_args::{DataArgs, EngineName, Precision};
 use super::args::Beside;
@@ -31,6 +32,10 @@ pub struct Subjects {
     pub configs: Vec<Config>,
     /// Identities for the reduction cache.
     pub identities: Vec<Key>,
+    /// Ids in their benchmarks.
+    pub ids: Vec<String>,
+    /// Stored captures to read instead of running models.
+    pub captures: Option<Captures>,
     /// Architectures as text: equal ones are duplicates.
     pub keys: Vec<String>,
     /// Ground truth, higher is better.
@@ -58,6 +63,8 @@ impl Subjects {
         let mut all = Subjects {
             configs: Vec::new(),
             identities: Vec::new(),
+            ids: Vec::new(),
+            captures: model.captures.as_deref().map(Captures::new),
             keys: Vec::new(),
             truth: Vec::new(),
             bench: Vec::new(),
@@ -77,6 +84,12 @@ impl Subjects {
         if let Some(n) = model.limit {
             bench.sample(n, model.seed);
         }
+        if let (Some(captures), Some(dir)) = (&self.captures, &model.captures) {
+            let absent = captures.keep(&mut bench.records)?;
+            if let Some(note) = left_out(absent, dir) {
+                eprintln!("{note}");
+            }
+        }
         let metric = bench.metric(metric)?.to_owned();
         let truth = bench.truth(&metric)?;
         let keys = bench.keys();
@@ -85,6 +98,7 @@ impl Subjects {
             let config = Config::from_json(&record.config)
                 .map_err(|e| CliError::new(format!("{path}, architecture `{}`: {e}", record.id)))?;
             self.configs.push(config);
+            self.ids.push(record.id.clone());
             self.identities.push(self.data.identity(&record.config, self.seed));
             self.keys.push(key.clone());
         }
@@ -178,7 +192,16 @@ pub fn space(
         "graph" => Form::Graph(used.n_nodes),
         _ => {
             let outlines: Vec<&Outline> = (0..archs).map(|a| driver.outline(a)).collect();
-            return Ok(Box::new(FreeSpace::over(&outlines, limits, language.clone())));
+            let mut free = FreeSpace::over(&outlines, limits, language.clone());
+            for choice in &mut free.sites {
+                choice.fields.retain(|f| driver.offers(choice.kind, *f));
+            }
+            free.sites.retain(|c| !c.fields.is_empty());
+            if free.sites.is_empty() {
+                return Err(CliError::new("the captures hold no field of all sites of a kind")
+                    .help("capture with programs that read whole collections, or take --space tree"));
+            }
+            return Ok(Box::new(free));
         }
     };
     let import = vocab.map_or_else(

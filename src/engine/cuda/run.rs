@@ -330,10 +330,10 @@ fn header(pass: &Pass, part: &Part) -> ([i64; HEADER], u32) {
 
 fn bytes(t: &Tensor) -> &[u8] {
     match t.data() {
-        Data::F64(d) => bytemuck::cast_slice(d),
-        Data::F32(d) => bytemuck::cast_slice(d),
-        Data::F16(d) => bytemuck::cast_slice(d),
-        Data::Bf16(d) => bytemuck::cast_slice(d),
+        Data::F64(d) => bytemuck::cast_slice(&d[..]),
+        Data::F32(d) => bytemuck::cast_slice(&d[..]),
+        Data::F16(d) => bytemuck::cast_slice(&d[..]),
+        Data::Bf16(d) => bytemuck::cast_slice(&d[..]),
     }
 }
 
