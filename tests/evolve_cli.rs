@@ -165,7 +165,7 @@ fn bad_input_is_named() {
     refused(with(&["--limit", "12"], "x"), "too few to split");
     std::fs::write(dir.path().join("wrong.lpz"), "@role(unary)\nfn f(x) = nosuch(x)\n").unwrap();
     refused(with(&["--vocab", "wrong.lpz"], "y"), "nosuch");
-    std::fs::write(dir.path().join("none.lpz"), "@role(unary) @weight(0)\nfn f(x) = x\n").unwrap();
+    std::fs::write(dir.path().join("none.lpz"), "@role(unary)\n@weight(0)\nfn f(x) = x\n").unwrap();
     refused(with(&["--vocab", "none.lpz"], "z"), "no function of one argument");
     refused(with(&["--no-rule", "duplicates"], "u"), "there is no rule");
     refused(with(&["--metric", "nosuch"], "v"), "nosuch");

@@ -86,12 +86,12 @@ pub fn vocabulary(path: Option<&Path>, import: String, joins: bool) -> Result<Vo
     let name = path.map_or_else(|| format!("std::{DEFAULT}"), |p| p.display().to_string());
     if v.unary.is_empty() {
         return Err(format!(
-            "vocabulary {name}: no function of one argument with a positive weight\n  help: write one, such as `fn double(x) = 2 * x`, with a line `@role(unary) @weight(1)` before it"
+            "vocabulary {name}: no function of one argument with a positive weight\n  help: write one, such as `fn double(x) = 2 * x`, with a line `@role(unary)` before it"
         ));
     }
     if joins && v.join.is_empty() {
         return Err(format!(
-            "vocabulary {name}: no function of two arguments with a positive weight\n  help: write one, such as `fn plus(x, y) = x + y`, with a line `@role(binary) @weight(1)` before it, or use `--space linear`"
+            "vocabulary {name}: no function of two arguments with a positive weight\n  help: write one, such as `fn plus(x, y) = x + y`, with a line `@role(binary)` before it, or use `--space linear`"
         ));
     }
     Ok(v)

@@ -232,11 +232,11 @@ const BASELINES: &[&str] = &[
     "num_flops",
     "num_layers",
     "depth_logwidth",
-    "spectral_capacity",
 ];
 
 /// Classical proxies that cost no more than one backward pass.
 const CLASSICAL: &[&str] = &[
+    "spectral_capacity",
     "l2_norm",
     "grad_norm",
     "snip",
