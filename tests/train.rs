@@ -159,3 +159,56 @@ fn a_text_shorter_than_a_batch_is_refused() {
     assert!(Dataset::text(&text, 99, 2, 16).unwrap_err().message.contains("vocabulary"));
     assert!(Dataset::text(&text, 256, 2, 16).is_ok());
 }
+
+mod bench_make {
+    use lpzero::bench::Bench;
+    use lpzero::search::Space;
+    use lpzero::train::make::{Making, sample, seed_agreement};
+    use lpzero::train::{Dataset, Settings};
+    use std::path::Path;
+
+    fn make(dir: &Path, stop_after: usize, threads: usize) -> Option<Bench> {
+        let space = Space::open("tiny-gpt2").unwrap();
+        let architectures = sample(&space, 5, 1, 2, 16).unwrap();
+        let settings = Settings::new(4, 2, 16, 1e-3, 0).unwrap();
+        let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
+        let making =
+            Making { architectures: &architectures, settings: &settings, seeds: 2, data: &data, threads };
+        let journal = dir.join("x.jsonl.partial");
+        let done = making.run(&journal, &mut |_| {}).unwrap();
+        assert_eq!(done.len(), 10);
+        if stop_after < 10 {
+            // As if killed while a line was being written.
+            let text = std::fs::read_to_string(&journal).unwrap();
+            let kept: Vec<&str> = text.lines().take(1 + stop_after).collect();
+            std::fs::write(&journal, kept.join("\n") + "\n{\"architecture\": 4, \"se").unwrap();
+            return None;
+        }
+        Some(making.bench(&space, &done, "test".into(), "MIT", Path::new("x.jsonl")))
+    }
+
+    #[test]
+    fn a_killed_run_goes_on() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let bench = make(whole.path(), 10, 2).unwrap();
+        assert_eq!(bench.records.len(), 5);
+        assert_eq!(bench.keys().iter().collect::<std::collections::BTreeSet<_>>().len(), 5);
+        assert!(seed_agreement(&bench, 2).unwrap().abs() <= 1.0);
+        make(parts.path(), 3, 1);
+        assert_eq!(make(parts.path(), 10, 1).unwrap(), bench);
+    }
+
+    #[test]
+    fn a_journal_of_something_else_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.jsonl.partial"), "{\"settings\": 1}\n").unwrap();
+        let space = Space::open("tiny-gpt2").unwrap();
+        let architectures = sample(&space, 1, 1, 2, 16).unwrap();
+        let settings = Settings::new(1, 2, 16, 1e-3, 0).unwrap();
+        let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
+        let making =
+            Making { architectures: &architectures, settings: &settings, seeds: 1, data: &data, threads: 1 };
+        let error = making.run(&dir.path().join("x.jsonl.partial"), &mut |_| {}).unwrap_err();
+        assert!(error.message.contains("other settings"), "{error}");
+    }
+}

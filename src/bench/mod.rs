@@ -189,8 +189,8 @@ impl Bench {
     }
 }
 
-/// JSON with sorted keys.
-fn canonical(value: &Value) -> String {
+/// JSON as text, without spaces and with sorted keys: equal for equal values.
+pub fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let sorted: BTreeMap<_, _> = map.iter().collect();

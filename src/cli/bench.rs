@@ -1,4 +1,5 @@
-//! `lpz bench`: brings published benchmarks into the project's format and looks them over.
+//! `lpz bench`: brings published benchmarks into the project's format, makes new ones, and looks them
+//! over.
 
 use super::Global;
 use super::error::CliError;
@@ -9,7 +10,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Import and inspect benchmarks
+/// Import, make and inspect benchmarks
 #[derive(Args, Debug)]
 #[command(after_help = "Example: lpz bench import nasbench-bert BERT_benchmark.json -o flexibert.jsonl")]
 pub struct BenchArgs {
@@ -30,6 +31,11 @@ enum Action {
         #[arg(short, long, value_name = "X.jsonl")]
         output: PathBuf,
     },
+    /// Sample architectures of a space, train every one natively, record the losses
+    #[command(
+        after_help = "Example: lpz bench make --space tiny-gpt2 --count 96 --synthetic --steps 300 --seeds 2 -o tiny.jsonl"
+    )]
+    Make(super::bench_make::MakeArgs),
     /// Number of architectures, families, metrics with ranges, duplicates, noise ceiling
     #[command(after_help = "Example: lpz bench info flexibert.jsonl")]
     Info {
@@ -70,6 +76,7 @@ pub fn run(args: BenchArgs, global: &Global) -> Result<ExitCode, CliError> {
             bench.write(&output)?;
             (bench, Some(output))
         }
+        Action::Make(args) => return super::bench_make::run(&args, global),
         Action::Info { path } => (Bench::read(&path)?, None),
     };
     let info = info(&bench, global.seed).map_err(super::error::failed)?;
@@ -82,7 +89,7 @@ pub fn run(args: BenchArgs, global: &Global) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(info: &Info, place: &str) -> String {
+pub(super) fn text(info: &Info, place: &str) -> String {
     let mut out = format!("{place}: {}, {} architectures", info.bench, info.n);
     let families: Vec<_> = info.families.iter().map(|(f, n)| format!("{f} {n}")).collect();
     let _ = writeln!(out, " ({})\nsource   {}\nlicence  {}", families.join(", "), info.source, info.licence);

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod bench;
+mod bench_make;
 pub mod capture;
 pub mod captures;
 pub mod check;
@@ -25,6 +26,7 @@ pub mod programs;
 pub mod rank;
 pub mod repl;
 pub mod run;
+pub mod search;
 pub mod train;
 pub mod verify;
 
@@ -70,6 +72,7 @@ enum Command {
     Check(check::CheckArgs),
     Devices(devices::DevicesArgs),
     Train(train::TrainArgs),
+    Search(search::SearchArgs),
     Run(run::RunArgs),
     Eval(run::EvalArgs),
     Capture(capture::CaptureArgs),
@@ -113,6 +116,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Devices(args) => devices::run(&args, &cli.global),
         Command::Train(args) => train::run(args, &cli.global),
+        Command::Search(args) => search::run(args, &cli.global),
         Command::Run(args) => run::run(&args, &cli.global),
         Command::Eval(args) => run::eval(&args, &cli.global),
         Command::Capture(args) => capture::run(&args, &cli.global),

@@ -5,19 +5,22 @@ use super::error::CliError;
 use super::output::{Progress, json, print};
 use crate::data::Text;
 use crate::train::{
-    Dataset, Event, Settings, Summary, TrainError, Trainer, checkpoint, curve, text_vocab, train,
+    Dataset, Event, Settings, Summary, TrainError, Trainer, checkpoint, curve, text_vocab, trace, train,
 };
 use clap::Args;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set by Ctrl-C; the training stops after its step.
+static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Train an architecture
 #[derive(Args, Debug)]
 #[command(after_help = "Example: lpz train --model gpt2.json --text shakespeare.txt --steps 300 -o run")]
 pub struct TrainArgs {
-    /// config.json or X.jsonl#ID
+    /// config.json, a folder that holds one, or X.jsonl#ID
     #[arg(long, value_name = "MODEL")]
     model: String,
     #[command(flatten)]
@@ -30,6 +33,9 @@ pub struct TrainArgs {
     /// Go on from the checkpoint in the folder
     #[arg(long)]
     resume: bool,
+    /// Also write initial parameters and all batches (safetensors), for other programs to repeat
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    trace: Option<PathBuf>,
 }
 
 /// What is trained on.
@@ -93,8 +99,8 @@ impl DataArgs {
 
 /// The config that `--model` names.
 pub(super) fn config(model: &str) -> Result<Value, CliError> {
-    if let Some((bench, id)) = model.split_once(".jsonl#") {
-        let bench = crate::bench::Bench::read(Path::new(&format!("{bench}.jsonl")))?;
+    if let Some((bench, id)) = model.rsplit_once('#') {
+        let bench = crate::bench::Bench::read(Path::new(bench))?;
         let record = bench.record(id)?;
         let mut config = record.config.clone();
         if let Value::Object(fields) = &mut config {
@@ -102,8 +108,11 @@ pub(super) fn config(model: &str) -> Result<Value, CliError> {
         }
         return Ok(config);
     }
-    let path = Path::new(model);
-    let text = std::fs::read_to_string(path).map_err(|e| CliError::io("read", path, &e))?;
+    let mut path = PathBuf::from(model);
+    if path.is_dir() {
+        path.push("config.json");
+    }
+    let text = std::fs::read_to_string(&path).map_err(|e| CliError::io("read", &path, &e))?;
     serde_json::from_str(&text).map_err(|e| {
         CliError::new(format!("{model}: is not JSON: {e}")).help("--model takes a config.json, or X.jsonl#ID")
     })
@@ -126,6 +135,9 @@ pub fn run(args: TrainArgs, global: &Global) -> Result<ExitCode, CliError> {
         return Err(CliError::new(format!("{} is there already", saved.display()))
             .help("go on with --resume, or give another folder"));
     }
+    if let Some(path) = &args.trace {
+        trace(&trainer, &data, path)?;
+    }
     let summary = run_with_progress(&mut trainer, &data, &args.output, global)?;
     let value = serde_json::to_value(&summary).map_err(super::error::failed)?;
     if !json(global, &value)? && !global.quiet {
@@ -146,12 +158,18 @@ fn run_with_progress(
     dir: &Path,
     global: &Global,
 ) -> Result<Summary, CliError> {
+    // The second Ctrl-C ends the process at once.
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
     let mut progress = Progress::new(global, "train", t.settings.schedule.steps as u64);
     progress.note(&format!("{} parameters, {} tokens of {}", t.size(), data.len(), data.name()));
     for _ in 0..t.step {
         progress.step("resumed");
     }
-    let summary = train(t, data, dir, &AtomicBool::new(false), &mut |event| match event {
+    let summary = train(t, data, dir, &STOP, &mut |event| match event {
         Event::Step(s) => progress.step(&format!("loss {:.3}", s.loss)),
         Event::Evaluated { step, loss } => {
             progress.note(&format!("step {step:>6}  evaluation loss {loss:.4}"))

@@ -2,8 +2,12 @@
 
 pub mod draw;
 mod error;
+pub mod latency;
+pub mod pareto;
+mod run;
 pub mod space;
 
 pub use draw::Judge;
 pub use error::SearchError;
+pub use run::{Budget, Candidate, Found, Measured, Search};
 pub use space::{Genotype, Space};

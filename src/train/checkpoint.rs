@@ -32,7 +32,11 @@ fn identity(t: &Trainer, data: &Dataset) -> Result<[(&'static str, String, &'sta
     ])
 }
 
-fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &[(&str, String)]) -> Result<(), TrainError> {
+pub(super) fn write(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: &[(&str, String)],
+) -> Result<(), TrainError> {
     let entry =
         |(key, t): &(String, Tensor)| Entry { key: key.clone(), dtype: t.dtype(), dims: t.dims().to_vec() };
     let entries: Vec<Entry> = tensors.iter().map(entry).collect();

@@ -112,15 +112,20 @@ impl Trainer {
         (shown, targets.into_iter().map(|t| t.unwrap_or(IGNORE)).collect())
     }
 
+    /// Inputs and targets of a step.
+    pub fn batch(&self, data: &Dataset, step: usize) -> (Vec<u32>, Vec<u32>) {
+        let Settings { batch, seq, seed, .. } = self.settings;
+        self.examples(data.batch(step, batch, seq, seed), &format!("train/mask/{step}"), seed)
+    }
+
     /// One step: loss and gradients of the step's batch, clipping, AdamW.
     ///
     /// # Errors
     /// A loss or gradient that is not finite, with its place; the parameters are as they were before.
     pub fn advance(&mut self, data: &Dataset) -> Result<Step, TrainError> {
-        let Settings { batch, seq, seed, .. } = self.settings;
+        let Settings { batch, seq, .. } = self.settings;
         let step = self.step;
-        let windows = data.batch(step, batch, seq, seed);
-        let examples = self.examples(windows, &format!("train/mask/{step}"), seed);
+        let examples = self.batch(data, step);
         let grads = &mut self.grads;
         let mut take = |id: usize, g: &[f32]| {
             grads[id].clear();
