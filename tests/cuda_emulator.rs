@@ -61,7 +61,7 @@ fn softmax(source: &str, mode: Mode, seed: u32, rows: usize, cols: usize) -> Res
         for c in 0..cols {
             let i = 2 * (r * cols + c);
             let (got, want) = (f16::from_le_bytes([y[i], y[i + 1]]).to_f64(), (t[c] - m).exp() / s);
-            if !((got - want).abs() <= want * 1e-3 + 6e-8) {
+            if got.is_nan() || (got - want).abs() > want * 1e-3 + 6e-8 {
                 return Err(format!("mismatch row {r} col {c}: {got} != {want}"));
             }
         }

@@ -10,12 +10,12 @@ mod common;
 mod cudaemu;
 
 use backend::Emulated;
-use common::graph::{Graph, close, random_tensor, typed};
+use common::graph::{Graph, close, random_tensor};
 use cudaemu::{Arg, Launch, Library, Mode, SCHEDULES, unavailable};
-use lpzero::engine::cuda::{Cuda, CudaError};
-use lpzero::engine::{Engine, Reference};
+use lpzero::engine::cuda::Cuda;
+use lpzero::engine::Reference;
 use lpzero::ir::BoundId;
-use lpzero::ops::{self, Attrs, Eval, Exec, OpId};
+use lpzero::ops::{self, Attrs, Exec, OpId};
 use lpzero::random::Stream;
 use lpzero::tensor::{Dtype, Tensor};
 
