@@ -1,7 +1,14 @@
 //! The CUDA emulator that the kernels' tests rely on: what it computes, and that it catches ordinary
 //! mistakes (wrong orders, missing barriers, races, overruns).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![allow(
+    clippy::needless_range_loop,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 #[path = "support/cudaemu/mod.rs"]
 mod cudaemu;

@@ -19,7 +19,7 @@ use crate::site::{Source, SourceError};
 use crate::tensor::Dtype;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -110,7 +110,7 @@ pub fn run(args: &CaptureArgs, global: &Global) -> Result<ExitCode, CliError> {
     }
 }
 
-fn one(args: &CaptureArgs, model: &str, output: &PathBuf, global: &Global) -> Result<ExitCode, CliError> {
+fn one(args: &CaptureArgs, model: &str, output: &Path, global: &Global) -> Result<ExitCode, CliError> {
     let model = ModelArgs {
         model: model.to_owned(),
         weights: args.weights.clone(),

@@ -97,16 +97,8 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
             eprintln!("{note}");
         }
     }
-    let truth = bench.truth(&metric)?;
     let programs = programs(args)?;
-    let configs = configs(&bench)?;
-    let runs = score_all(args, global, &programs, &bench, &configs)?;
-    let params: Vec<f64> = runs[0].iter().map(|a| a.params).collect();
-    let mut rows: Vec<Row> = (0..programs.programs.len()).map(|p| row(&programs, p, &runs, &truth)).collect();
-    for row in &mut rows {
-        row.summary = summary(&row.scores, &truth, &params, global.seed)?;
-    }
-    rows.sort_by(|a, b| tau(b).total_cmp(&tau(a)));
+    let (truth, rows) = ranked(args, global, &bench, &metric, &programs)?;
     if let Some(path) = &args.csv {
         super::output::write_atomic(path, csv(&bench, &rows, &truth).as_bytes())?;
     }
@@ -146,19 +138,31 @@ pub fn one(data: &DataArgs, global: &Global, request: &RankRequest<'_>) -> Resul
     if let Some(limit) = request.limit {
         bench.sample(limit, args.sample);
     }
-    let truth = bench.truth(&metric)?;
     let mut programs =
         Programs { dag: request.dag.clone(), programs: vec![request.program.clone()], baseline: vec![false] };
     programs.add_baselines(BASELINES)?;
-    let configs = configs(&bench)?;
-    let runs = score_all(&args, global, &programs, &bench, &configs)?;
+    let (truth, rows) = ranked(&args, global, &bench, &metric, &programs)?;
+    Ok(printed(&bench, &metric, truth.len(), &rows))
+}
+
+/// The ground truth, and the rows of the table, best first.
+fn ranked(
+    args: &RankArgs,
+    global: &Global,
+    bench: &Bench,
+    metric: &str,
+    programs: &Programs,
+) -> Result<(Vec<f64>, Vec<Row>), CliError> {
+    let truth = bench.truth(metric)?;
+    let configs = configs(bench)?;
+    let runs = score_all(args, global, programs, bench, &configs)?;
     let params: Vec<f64> = runs[0].iter().map(|a| a.params).collect();
-    let mut rows: Vec<Row> = (0..programs.programs.len()).map(|p| row(&programs, p, &runs, &truth)).collect();
+    let mut rows: Vec<Row> = (0..programs.programs.len()).map(|p| row(programs, p, &runs, &truth)).collect();
     for row in &mut rows {
         row.summary = summary(&row.scores, &truth, &params, global.seed)?;
     }
     rows.sort_by(|a, b| tau(b).total_cmp(&tau(a)));
-    Ok(printed(&bench, &metric, truth.len(), &rows))
+    Ok((truth, rows))
 }
 
 fn programs(args: &RankArgs) -> Result<Programs, CliError> {

@@ -26,8 +26,8 @@ pub fn crowding(points: &[Vec<f64>], front: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; points.len()];
     for rank in 0..=front.iter().copied().max().unwrap_or(0) {
         let mut members: Vec<usize> = (0..points.len()).filter(|&i| front[i] == rank).collect();
-        for objective in 0..points.first().map_or(0, Vec::len) {
-            let at = |i: usize| points[i][objective];
+        let objectives = points.first().map_or(0, Vec::len);
+        for at in (0..objectives).map(|o| move |i: usize| points[i][o]) {
             members.sort_by(|&a, &b| at(a).total_cmp(&at(b)).then(a.cmp(&b)));
             let (Some(&first), Some(&last)) = (members.first(), members.last()) else { continue };
             let range = (at(last) - at(first)).max(f64::MIN_POSITIVE);

@@ -158,10 +158,10 @@ impl Search<'_> {
 
     /// A candidate, or why there is none: too slow (true), or without a score.
     fn keep(&self, a: Admitted, m: Measured) -> Result<Candidate, bool> {
-        if let (Some(max), Some(ms)) = (self.budget.latency_ms, m.latency_ms) {
-            if ms > max {
-                return Err(true);
-            }
+        if let (Some(max), Some(ms)) = (self.budget.latency_ms, m.latency_ms)
+            && ms > max
+        {
+            return Err(true);
         }
         let score = m.score.ok_or(false)?;
         let Admitted { genotype, config, params, flops } = a;

@@ -58,7 +58,7 @@ impl Journal {
         }
         let done = lines.map(serde_json::from_str).collect::<Result<Vec<Done>, _>>();
         let done = done.map_err(|e| TrainError::new(format!("{}: {e}", path.display())))?;
-        let file = OpenOptions::new().write(true).append(true).open(path).map_err(io)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(io)?;
         file.set_len(whole.len() as u64).map_err(io)?;
         Ok((Journal { path: path.to_owned(), file }, done))
     }

@@ -225,14 +225,8 @@ pub fn space(
 }
 
 /// Trivial baselines, by their names in the standard library.
-const BASELINES: &[&str] = &[
-    "num_params",
-    "params_decoder",
-    "params_attention",
-    "num_flops",
-    "num_layers",
-    "depth_logwidth",
-];
+const BASELINES: &[&str] =
+    &["num_params", "params_decoder", "params_attention", "num_flops", "num_layers", "depth_logwidth"];
 
 /// Classical proxies that cost no more than one backward pass.
 const CLASSICAL: &[&str] = &[
