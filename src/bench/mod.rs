@@ -5,12 +5,14 @@
 //! every other an architecture `{"id": "...", "family": "...", "config": {...}, "metrics": {...}}`; `facts`
 //! may hold further numbers (parameter counts as published, training time).
 
+mod embedded;
 mod error;
 mod import;
 mod info;
 mod read;
 mod write;
 
+pub use embedded::EMBEDDED;
 pub use error::BenchError;
 pub use import::{lts, nasbench_bert};
 pub use info::{Duplicates, Info, MetricRange, info};
@@ -96,16 +98,19 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Reads a benchmark.
+    /// Reads a benchmark: a file, or one of [`EMBEDDED`] by name where there is no such file.
     ///
     /// # Errors
     /// A file that cannot be read; lines that are no header or record; a ground truth that is not a
     /// finite number; an id twice; no architecture at all. Each names the file and line.
     pub fn read(path: &Path) -> Result<Bench, BenchError> {
         let name = path.display().to_string();
-        let file =
-            std::fs::File::open(path).map_err(|e| BenchError::new(&name, format!("cannot open: {e}")))?;
-        let mut reader = Reader::new(std::io::BufReader::new(file), &name)?;
+        let input: Box<dyn std::io::BufRead> = match (std::fs::File::open(path), embedded::embedded(&name)) {
+            (Ok(file), _) => Box::new(std::io::BufReader::new(file)),
+            (Err(_), Some(text)) => Box::new(text.as_bytes()),
+            (Err(e), None) => return Err(BenchError::new(&name, format!("cannot open: {e}"))),
+        };
+        let mut reader = Reader::new(input, &name)?;
         let header = reader.header().clone();
         let records = reader.by_ref().collect::<Result<Vec<_>, _>>()?;
         if records.is_empty() {

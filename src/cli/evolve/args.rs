@@ -32,13 +32,14 @@ impl SpaceName {
 }
 
 /// Search programs for proxies that rank architectures they never saw.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(
     after_help = "Example: lpz evolve --bench flexibert.jsonl --space free --time 10m --out runs/first\n\
     Then:    lpz rank --bench flexibert.jsonl --proxy runs/first/hall_of_fame.lpz"
 )]
 pub struct EvolveArgs {
-    /// Benchmark with the ground truth; give several to find what holds on all
+    /// Benchmark with the ground truth; give several to find what holds on all [default: the small
+    /// one that comes along, for a minute]
     #[arg(long, value_name = "X.jsonl")]
     pub bench: Vec<PathBuf>,
     /// Metric, one for all benchmarks or one for each [default: the benchmark's]

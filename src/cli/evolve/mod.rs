@@ -30,12 +30,26 @@ use crate::evolve::space::free::Text;
 use crate::ir::Dag;
 use crate::ir::prepare::Prepared;
 use crate::site::{Source, SourceError};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set by Ctrl-C; the search stops at the next barrier.
 static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Seconds that a run without a benchmark takes where no budget is given.
+const FIRST_RUN: f64 = 60.0;
+
+/// What `lpz evolve` means without a benchmark: the embedded one, on batches that fit it.
+fn newcomer(mut args: EvolveArgs) -> EvolveArgs {
+    args.bench = crate::bench::EMBEDDED.iter().take(1).map(|(name, _)| PathBuf::from(name)).collect();
+    args.data.seq = args.data.seq.min(64);
+    if args.iterations.is_none() && args.evaluations.is_none() && args.time.is_none() {
+        args.time = Some(FIRST_RUN);
+    }
+    args
+}
 
 /// Runs the command.
 ///
@@ -45,6 +59,14 @@ pub fn run(args: &EvolveArgs, global: &Global) -> Result<ExitCode, CliError> {
     if args.rules {
         return show::rules(global);
     }
+    let with_defaults;
+    let args = match args.bench.is_empty() && args.resume.is_none() {
+        true => {
+            with_defaults = newcomer(args.clone());
+            &with_defaults
+        }
+        false => args,
+    };
     let started = match &args.resume {
         Some(dir) => plan::resumed(args, dir)?,
         None => plan::fresh(args, global)?,

@@ -37,10 +37,6 @@ const ITERATIONS: u64 = 100;
 /// # Errors
 /// Bad input; a folder that is not empty.
 pub fn fresh(args: &EvolveArgs, global: &Global) -> Result<Start, CliError> {
-    if args.bench.is_empty() {
-        return Err(CliError::new("no benchmark was given")
-            .help("--bench X.jsonl names one; `lpz bench import` makes them from published data"));
-    }
     let model = model_used(args, global)?;
     let subjects = Subjects::load(&benches(args)?, &model)?;
     let settings = settings(args, global)?;
