@@ -175,13 +175,12 @@ fn bad_input_is_named() {
     refused(lpz(dir.path(), &["verify", "nowhere"]), "no run of");
     ok(lpz(dir.path(), &run("linear", "r", "1")));
     let bench = dir.path().join("small.jsonl");
-    let text = std::fs::read_to_string(&bench).unwrap();
-    std::fs::write(&bench, text.replace("\"score\":2.", "\"score\":3.")).unwrap();
+    let original = std::fs::read_to_string(&bench).unwrap();
+    std::fs::write(&bench, original.replace("\"score\":2.", "\"score\":3.")).unwrap();
     refused(lpz(dir.path(), &["evolve", "--resume", "r"]), "another content of the benchmark");
     let path = dir.path().join("r/run.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&bench, std::fs::read_to_string(&bench).unwrap().replace("\"score\":3.", "\"score\":2."))
-        .unwrap();
+    std::fs::write(&bench, &original).unwrap();
     let at = text.find("\"version\": \"").unwrap() + 12;
     std::fs::write(&path, format!("{}0{}", &text[..at], &text[at..])).unwrap();
     refused(lpz(dir.path(), &["evolve", "--resume", "r"]), "another version");

@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn finds_the_best_within_the_budget() {
         let found = search(Budget { params: Some(400.0), ..Budget::default() }, 400).unwrap();
-        assert_eq!(found.evaluations, 400);
+        // The search ends early where it meets nothing new.
+        assert!((100..=400).contains(&found.evaluations), "{}", found.evaluations);
         assert!(found.front.iter().all(|c| c.params <= 400.0));
         let best = &found.front[0];
         // 48 wide with inner width 8, or 24 wide with 16: the width counts most.

@@ -1,6 +1,7 @@
 //! Every word that the language knows, with its class and documentation, from the rows.
 
 use super::super::library::Library;
+use super::super::needs::GROUPS as NEEDS;
 use super::super::reference::{Entry, entries};
 use crate::ops;
 use crate::site;
@@ -90,6 +91,7 @@ fn class_of(e: &Entry) -> Option<Class> {
         "Options of @capture" => Class::Option,
         "Attributes" => Class::Attribute,
         "Standard library" => Class::Std,
+        section if NEEDS.contains(&section) => Class::Std,
         _ => return None,
     })
 }
