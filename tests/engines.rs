@@ -221,12 +221,22 @@ fn compare(g: &Graph, want: &[BoundId], eps: f64, rtol: f64) -> (usize, usize) {
     let expected = g.run(&mut Reference, want);
     let got = g.run(&mut Cpu, want);
     let (mut judged, mut left) = (0, 0);
+    // At a pole a unit of rounding decides between 0/0 and an infinity (the mean of equal elements in
+    // another order): either is right, and what is computed from it cannot be judged.
+    let mut poles: Vec<BoundId> = Vec::new();
+    let at_pole = |a: f64, e: f64| (a.is_nan() && e.is_infinite()) || (a.is_infinite() && e.is_nan());
     for (((n, e), a), s) in want.iter().zip(&expected).zip(&got).zip(&slack) {
         assert_eq!(a.dims(), e.dims(), "{}", g.describe(*n));
+        let BoundNode::Op { args, .. } = &g.bound.nodes[*n] else { continue };
+        let differs = a.to_f64().iter().zip(e.to_f64()).any(|(a, e)| at_pole(*a, e));
+        if differs || args.iter().any(|x| poles.contains(x)) {
+            poles.push(*n);
+            left += e.numel();
+            continue;
+        }
         for ((a, e), s) in a.to_f64().into_iter().zip(e.to_f64()).zip(s) {
             // Single precision overflows and underflows where double precision does not.
             let beyond = eps > 1e-10 && (!(1e-25..1e25).contains(&e.abs()) || !a.is_finite()) && e != 0.0;
-            // So near to a pole that a unit of rounding decides: no value is right.
             if beyond || !s.is_finite() || *s > 1e-2 * e.abs().max(1e-3) {
                 left += 1;
                 continue;
