@@ -1,188 +1,66 @@
 //! One suite for every engine: the rows' examples, generated graphs, awkward sizes and elements,
-//! the same bits on any number of threads, and the number of passes.
+//! the same bits on any number of threads, and the number of passes. It runs on the CPU engine and on
+//! the CUDA engine in emulation (where a C++ compiler is found), against the reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
+#[path = "support/cudaemu/backend.rs"]
+mod backend;
 mod common;
+#[path = "support/cudaemu/mod.rs"]
+mod cudaemu;
 
+use backend::EverySchedule;
 use common::Fake;
-use lpzero::engine::{Cpu, Engine, Known, Reference};
+use common::graph::{Graph, close, random_graph, random_tensor, typed};
+use cudaemu::unavailable;
+use lpzero::engine::{Cpu, Engine, Reference};
 use lpzero::ir::bind::{Binding, NoReductions, bind};
-use lpzero::ir::{Bound, BoundId, BoundNode, Dag, Leaf};
+use lpzero::ir::{BoundId, BoundNode, Dag, Program};
 use lpzero::lang::Library;
-use lpzero::ops::{self, Attrs, Eval, Group, OpId, Shape};
+use lpzero::ops::{self, Attrs, Eval, OpId};
 use lpzero::plan::Plan;
 use lpzero::random::Stream;
 use lpzero::site::Objective;
 use lpzero::tensor::{Dtype, Tensor};
-use std::collections::HashMap;
 
-/// A bound graph with its leaves' tensors.
-#[derive(Clone, Default)]
-struct Graph {
-    bound: Bound,
-    tensors: HashMap<BoundId, Tensor>,
+/// Every engine of this machine; the emulated device where there is a C++ compiler.
+fn engines() -> Vec<Box<dyn Engine>> {
+    let mut all: Vec<Box<dyn Engine>> = vec![Box::new(Reference), Box::new(Cpu)];
+    if !unavailable() {
+        all.push(Box::new(EverySchedule));
+    }
+    all
 }
 
-impl Known for Graph {
-    fn get(&self, node: BoundId) -> Option<Tensor> {
-        self.tensors.get(&node).cloned()
-    }
-}
-
-impl Graph {
-    fn push(&mut self, node: BoundNode, shape: Shape) -> BoundId {
-        self.bound.nodes.push(node);
-        self.bound.shapes.push(shape);
-        self.bound.nodes.len() - 1
-    }
-    fn number(&mut self, x: f64) -> BoundId {
-        self.push(BoundNode::Number(x.to_bits()), Shape::number())
-    }
-    fn leaf(&mut self, t: Tensor) -> BoundId {
-        self.bound.leaves.push(Leaf::Number { run: 0, name: "leaf" });
-        let id = self.push(BoundNode::Leaf(self.bound.leaves.len() - 1), Shape::of(t.dims()));
-        self.tensors.insert(id, t);
-        id
-    }
-    fn try_op(&mut self, op: OpId, args: &[BoundId], attrs: Attrs) -> Option<BoundId> {
-        let shapes: Vec<Shape> = args.iter().map(|&a| self.bound.shapes[a].clone()).collect();
-        let row = ops::row(op);
-        let shape = (row.shape)(&shapes, &attrs).ok()?;
-        if let Some(x) = row.from_shapes.and_then(|f| f(&shapes, &attrs)) {
-            return Some(self.number(x));
-        }
-        Some(self.push(BoundNode::Op { op, attrs, args: args.into() }, shape))
-    }
-    fn op(&mut self, name: &str, args: &[BoundId], attrs: &[(&str, f64)]) -> BoundId {
-        let op = ops::lookup(name, args.len()).unwrap();
-        let given = |a: &ops::AttrSpec| attrs.iter().find(|(n, _)| *n == a.name).map(|x| x.1).or(a.default);
-        let attrs = Attrs::of(&ops::row(op).attrs.iter().map(given).collect::<Vec<_>>());
-        self.try_op(op, args, attrs).unwrap_or_else(|| panic!("{name} of {args:?}"))
-    }
-    fn run(&self, engine: &mut dyn Engine, want: &[BoundId]) -> Vec<Tensor> {
-        engine.evaluate(&self.bound, want, self)
-    }
-    /// The same graph over leaves changed by `f`.
-    fn mapped(&self, f: impl Fn(&Tensor) -> Tensor) -> Graph {
-        let tensors = self.tensors.iter().map(|(k, t)| (*k, f(t))).collect();
-        Graph { bound: self.bound.clone(), tensors }
-    }
-    fn describe(&self, n: BoundId) -> String {
-        match &self.bound.nodes[n] {
-            BoundNode::Number(b) => f64::from_bits(*b).to_string(),
-            BoundNode::Op { op, attrs, args } => {
-                let args: Vec<String> = args.iter().map(|&a| self.describe(a)).collect();
-                let attrs: Vec<_> = (0..attrs.0.len()).map(|i| attrs.num(i)).collect();
-                format!("{}({}; {attrs:?})", ops::row(*op).name, args.join(", "))
-            }
-            _ => format!("t{n}{:?}", self.bound.shapes[n].dims),
-        }
-    }
-}
-
-fn random_tensor(r: &mut Stream, dims: &[usize], dtype: Dtype) -> Tensor {
-    let n = dims.iter().product();
-    let data: Vec<f64> = (0..n).map(|_| r.normal() * 1.5).collect();
-    typed(dims, &data, dtype)
-}
-
-fn typed(dims: &[usize], data: &[f64], dtype: Dtype) -> Tensor {
-    match dtype {
-        Dtype::F64 => Tensor::new(dims, data.to_vec()),
-        Dtype::F32 => Tensor::new(dims, data.iter().map(|&x| x as f32).collect::<Vec<_>>()),
-        Dtype::F16 => Tensor::new(dims, data.iter().map(|&x| half::f16::from_f64(x)).collect::<Vec<_>>()),
-        Dtype::Bf16 => Tensor::new(dims, data.iter().map(|&x| half::bf16::from_f64(x)).collect::<Vec<_>>()),
-    }
-}
-
-fn close(a: f64, b: f64, rtol: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= rtol * (1e-3 + a.abs().max(b.abs()))
+/// Engines and how many of the generated graphs they get: each costs the emulated device two runs
+/// of a C++ compiler per step.
+fn shares() -> Vec<(Box<dyn Engine>, u64)> {
+    engines().into_iter().skip(1).zip([1, 60]).collect()
 }
 
 #[test]
 fn examples_are_true() {
-    let mut checked = 0;
-    for row in ops::rows() {
-        for (text, want) in row.examples {
-            let mut library = Library::new();
-            let mut dag = Dag::default();
-            let mut lower = |text: &str| {
-                let bare = library.expression("example", text, &mut dag);
-                bare.or_else(|_| library.expression("example", &format!("sum({text})"), &mut dag))
-            };
-            let (Ok(a), Ok(b)) = (lower(text), lower(want)) else { panic!("{text} or {want}") };
-            let programs = [a.program, b.program];
-            let binding = bind(&dag, &programs, &Default::default(), Objective::Loss, &NoReductions);
-            let roots: Vec<BoundId> = binding.graph.roots.iter().map(|r| *r.as_ref().unwrap()).collect();
-            let graph = Graph { bound: binding.graph, ..Default::default() };
-            for engine in [&mut Reference as &mut dyn Engine, &mut Cpu] {
-                let got = graph.run(engine, &roots);
-                let (a, b) = (got[0].item().unwrap(), got[1].item().unwrap());
-                assert!(close(a, b, 1e-9), "{}: {text} is {a}, not {want}", engine.name());
-                checked += 1;
-            }
+    let (mut library, mut dag) = (Library::new(), Dag::default());
+    let mut lower = |text: &str| {
+        let bare = library.expression("example", text, &mut dag);
+        let number = bare.or_else(|_| library.expression("example", &format!("sum({text})"), &mut dag));
+        number.unwrap_or_else(|_| panic!("{text}")).program
+    };
+    let examples: Vec<(&str, &str)> = ops::rows().iter().flat_map(|r| r.examples).copied().collect();
+    let programs: Vec<Program> =
+        examples.iter().flat_map(|(text, want)| [text, want]).map(|t| lower(t)).collect();
+    let binding = bind(&dag, &programs, &Default::default(), Objective::Loss, &NoReductions);
+    let roots: Vec<BoundId> = binding.graph.roots.iter().map(|r| *r.as_ref().unwrap()).collect();
+    let graph = Graph { bound: binding.graph, ..Default::default() };
+    assert!(examples.len() > 100, "{}", examples.len());
+    for mut engine in engines() {
+        let got = graph.run(&mut *engine, &roots);
+        for ((text, want), pair) in examples.iter().zip(got.chunks(2)) {
+            let (a, b) = (pair[0].item().unwrap(), pair[1].item().unwrap());
+            assert!(close(a, b, 1e-9), "{}: {text} is {a}, not {want}", engine.name());
         }
     }
-    assert!(checked > 100, "{checked}");
-}
-
-/// Adds random operators to a graph; nodes stay small.
-fn grow(r: &mut Stream, g: &mut Graph, steps: usize) {
-    for _ in 0..steps {
-        let op = OpId(r.below(ops::rows().len()) as u16);
-        let row = ops::row(op);
-        // Prefer young nodes, so that chains become deep.
-        let pick =
-            |r: &mut Stream, n: usize| if r.below(3) == 0 { r.below(n) } else { n - 1 - r.below(n.min(4)) };
-        let args: Vec<BoundId> = row.values.iter().map(|_| pick(r, g.bound.nodes.len())).collect();
-        let rank = g.bound.shapes[args[0]].rank();
-        let attr = |r: &mut Stream, a: &ops::AttrSpec| match (a.name, r.below(4)) {
-            ("axis", 1..) if rank > 0 => Some(r.below(rank) as f64),
-            (_, 0) if !a.required => a.default,
-            _ if a.integer => Some(r.below(3) as f64),
-            _ => a.default.or(Some(0.25 + 0.5 * r.uniform())),
-        };
-        let attrs = Attrs::of(&row.attrs.iter().map(|a| attr(r, a)).collect::<Vec<_>>());
-        let before = g.clone();
-        match g.try_op(op, &args, attrs) {
-            Some(id) if g.bound.shapes[id].numel() > 20_000 => *g = before,
-            Some(id) if row.group == Group::Spectral && g.bound.shapes[args[0]].numel() > 400 => {
-                let _ = id;
-                *g = before;
-            }
-            _ => {}
-        }
-    }
-}
-
-fn random_graph(seed: u64) -> Graph {
-    let mut r = Stream::new(seed, "graph");
-    let sizes = [1usize, 2, 3, 5, 7, 16, 33, 70];
-    let rank = 1 + r.below(4);
-    let mut dims: Vec<usize> = (0..rank).map(|_| sizes[r.below(if rank > 2 { 5 } else { 8 })]).collect();
-    if r.below(25) == 0 {
-        let k = r.below(rank);
-        dims[k] = 0;
-    }
-    if r.below(12) == 0 {
-        dims = vec![3 + r.below(3), 2500 + r.below(3000)];
-    }
-    let mut g = Graph::default();
-    for _ in 0..1 + r.below(3) {
-        let mut t = random_tensor(&mut r, &dims, Dtype::F64);
-        if r.below(15) == 0 && t.numel() > 0 {
-            let mut d = t.to_f64();
-            let at = r.below(d.len());
-            d[at] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0][r.below(4)];
-            t = Tensor::new(&dims, d);
-        }
-        g.leaf(t);
-    }
-    let x = r.normal();
-    g.number(x);
-    grow(&mut r, &mut g, 14);
-    g
 }
 
 /// Computed nodes.
@@ -216,10 +94,10 @@ fn sensitivity(g: &Graph, want: &[BoundId], eps: f64) -> Vec<Vec<f64>> {
 }
 
 /// Compares an engine with the reference; gives the number of elements judged and left out.
-fn compare(g: &Graph, want: &[BoundId], eps: f64, rtol: f64) -> (usize, usize) {
+fn compare(engine: &mut dyn Engine, g: &Graph, want: &[BoundId], eps: f64, rtol: f64) -> (usize, usize) {
     let slack = sensitivity(g, want, eps);
     let expected = g.run(&mut Reference, want);
-    let got = g.run(&mut Cpu, want);
+    let got = g.run(engine, want);
     let (mut judged, mut left) = (0, 0);
     // At a pole a unit of rounding decides between 0/0 and an infinity (the mean of equal elements in
     // another order): either is right, and what is computed from it cannot be judged.
@@ -244,7 +122,8 @@ fn compare(g: &Graph, want: &[BoundId], eps: f64, rtol: f64) -> (usize, usize) {
             judged += 1;
             assert!(
                 close(a, e, rtol) || (a - e).abs() <= 200.0 * s + 0.1 * rtol,
-                "{} gives {a}, reference {e} (slack {s})",
+                "{}: {} gives {a}, reference {e} (slack {s})",
+                engine.name(),
                 g.describe(*n)
             );
         }
@@ -254,27 +133,31 @@ fn compare(g: &Graph, want: &[BoundId], eps: f64, rtol: f64) -> (usize, usize) {
 
 #[test]
 fn generated_graphs_agree_in_double_precision() {
-    let (mut judged, mut left) = (0, 0);
-    for seed in 0..400 {
-        let g = random_graph(seed);
-        let (j, l) = compare(&g, &wanted(&g), 1e-13, 1e-9);
-        judged += j;
-        left += l;
+    for (mut engine, share) in shares() {
+        let (mut judged, mut left) = (0, 0);
+        for seed in (0..400).filter(|s| s % share == 0) {
+            let g = random_graph(seed);
+            let (j, l) = compare(&mut *engine, &g, &wanted(&g), 1e-13, 1e-9);
+            judged += j;
+            left += l;
+        }
+        assert!(left * 5 < judged, "{}: {left} of {judged} not judged", engine.name());
     }
-    assert!(left * 10 < judged, "{left} of {judged} not judged");
 }
 
 #[test]
 fn generated_graphs_agree_in_shorter_precisions() {
-    for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-        let (mut judged, mut left) = (0, 0);
-        for seed in 1000..1120 {
-            let g = random_graph(seed).mapped(|t| typed(t.dims(), &t.to_f64(), dtype));
-            let (j, l) = compare(&g, &wanted(&g), 1e-6, 3e-5);
-            judged += j;
-            left += l;
+    for (mut engine, share) in shares() {
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
+            let (mut judged, mut left) = (0, 0);
+            for seed in (1000..1120).filter(|s| s % share == 0) {
+                let g = random_graph(seed).mapped(|t| typed(t.dims(), &t.to_f64(), dtype));
+                let (j, l) = compare(&mut *engine, &g, &wanted(&g), 1e-6, 3e-5);
+                judged += j;
+                left += l;
+            }
+            assert!(left < judged, "{}, {dtype:?}: {left} of {judged} not judged", engine.name());
         }
-        assert!(left < judged, "{dtype:?}: {left} of {judged} not judged");
     }
 }
 
@@ -311,7 +194,7 @@ fn axis_reductions_over_large_tensors() {
             let s = g.op("square", &[s], &[]);
             want.push(g.op("mean", &[s], &[]));
         }
-        compare(&g, &want, 1e-7, 1e-5);
+        compare(&mut Cpu, &g, &want, 1e-7, 1e-5);
     }
 }
 
@@ -344,22 +227,24 @@ fn the_same_bits_on_any_number_of_threads() {
 #[test]
 fn empty_and_single_elements() {
     for dims in [vec![0], vec![1], vec![0, 3], vec![3, 0], vec![1, 1, 1], vec![]] {
+        let mut g = Graph::default();
+        let x = typed(&dims, &vec![0.5; dims.iter().product()], Dtype::F32);
+        let args: Vec<BoundId> = (0..3).map(|_| g.leaf(x.clone())).collect();
+        let mut nodes = Vec::new();
         for (i, row) in ops::rows().iter().enumerate() {
-            let mut g = Graph::default();
-            let args: Vec<BoundId> = row
-                .values
-                .iter()
-                .map(|_| g.leaf(typed(&dims, &vec![0.5; dims.iter().product()], Dtype::F32)))
-                .collect();
             let attr = |a: &ops::AttrSpec| a.default.or(a.required.then_some(0.0));
             for axis in [None, Some(0.0)] {
                 let attrs: Vec<_> =
                     row.attrs.iter().map(|a| if a.name == "axis" { axis } else { attr(a) }).collect();
-                let Some(n) = g.try_op(OpId(i as u16), &args, Attrs::of(&attrs)) else { continue };
-                let (a, e) = (g.run(&mut Cpu, &[n]), g.run(&mut Reference, &[n]));
-                assert_eq!(a[0].dims(), e[0].dims(), "{}", row.name);
-                for (a, e) in a[0].to_f64().into_iter().zip(e[0].to_f64()) {
-                    assert!(close(a, e, 1e-5), "{} of {dims:?}: {a}, reference {e}", row.name);
+                nodes.extend(g.try_op(OpId(i as u16), &args[..row.values.len()], Attrs::of(&attrs)));
+            }
+        }
+        let expected = g.run(&mut Reference, &nodes);
+        for mut engine in engines().into_iter().skip(1) {
+            for ((n, a), e) in nodes.iter().zip(g.run(&mut *engine, &nodes)).zip(&expected) {
+                assert_eq!(a.dims(), e.dims(), "{}: {}", engine.name(), g.describe(*n));
+                for (a, e) in a.to_f64().into_iter().zip(e.to_f64()) {
+                    assert!(close(a, e, 1e-5), "{}: {} is {a}, not {e}", engine.name(), g.describe(*n));
                 }
             }
         }
@@ -391,29 +276,40 @@ fn every_elementwise_row_on_awkward_elements() {
         1e-42,
     ];
     for dtype in [Dtype::F64, Dtype::F32] {
-        for (i, row) in ops::rows().iter().enumerate().filter(|(_, r)| matches!(r.eval, Eval::Scalar(_))) {
-            let k = row.values.len();
-            let n = awkward.len().pow(k as u32);
-            let mut g = Graph::default();
-            let args: Vec<BoundId> = (0..k)
-                .map(|j| {
-                    let d: Vec<f64> =
-                        (0..n).map(|i| awkward[i / awkward.len().pow(j as u32) % awkward.len()]).collect();
-                    g.leaf(typed(&[n], &d, dtype))
-                })
-                .collect();
-            let node = g.try_op(OpId(i as u16), &args, Attrs::none()).unwrap();
-            let (a, e) = (g.run(&mut Cpu, &[node]), g.run(&mut Reference, &[node]));
-            for (at, (a, e)) in a[0].to_f64().into_iter().zip(e[0].to_f64()).enumerate() {
-                let inputs: Vec<f64> = args.iter().map(|x| g.tensors[x].to_f64()[at]).collect();
-                let e = if dtype == Dtype::F32 { f64::from(e as f32) } else { e };
-                let tiny = dtype == Dtype::F32 && e.abs() < 1e-30 && a.abs() < 1e-30;
-                let huge = dtype == Dtype::F32 && e.abs() > 1e30 && a.abs() > 1e30;
-                assert!(
-                    close(a, e, if dtype == Dtype::F32 { 2e-5 } else { 1e-12 }) || tiny || huge,
-                    "{}{inputs:?} as {dtype:?} is {a}, reference {e}",
-                    row.name
-                );
+        let mut g = Graph::default();
+        let leaf = |g: &mut Graph, j: usize, k: usize| {
+            let n = awkward.len();
+            let d: Vec<f64> = (0..n.pow(k as u32)).map(|i| awkward[i / n.pow(j as u32) % n]).collect();
+            g.leaf(typed(&[d.len()], &d, dtype))
+        };
+        let args: Vec<Vec<BoundId>> = (1..=3).map(|k| (0..k).map(|j| leaf(&mut g, j, k)).collect()).collect();
+        let rows: Vec<usize> =
+            (0..ops::rows().len()).filter(|&i| matches!(ops::rows()[i].eval, Eval::Scalar(_))).collect();
+        let nodes: Vec<BoundId> = rows
+            .iter()
+            .map(|&i| {
+                let args = &args[ops::rows()[i].values.len() - 1];
+                g.try_op(OpId(i as u16), args, Attrs::none()).unwrap()
+            })
+            .collect();
+        let expected = g.run(&mut Reference, &nodes);
+        for mut engine in engines().into_iter().skip(1) {
+            let got = g.run(&mut *engine, &nodes);
+            for ((&i, a), e) in rows.iter().zip(&got).zip(&expected) {
+                let row = &ops::rows()[i];
+                for (at, (a, e)) in a.to_f64().into_iter().zip(e.to_f64()).enumerate() {
+                    let e = if dtype == Dtype::F32 { f64::from(e as f32) } else { e };
+                    let tiny = dtype == Dtype::F32 && e.abs() < 1e-30 && a.abs() < 1e-30;
+                    let huge = dtype == Dtype::F32 && e.abs() > 1e30 && a.abs() > 1e30;
+                    let inputs: Vec<f64> =
+                        args[row.values.len() - 1].iter().map(|x| g.tensors[x].to_f64()[at]).collect();
+                    assert!(
+                        close(a, e, if dtype == Dtype::F32 { 2e-5 } else { 1e-12 }) || tiny || huge,
+                        "{}: {}{inputs:?} as {dtype:?} is {a}, reference {e}",
+                        engine.name(),
+                        row.name
+                    );
+                }
             }
         }
     }

@@ -12,6 +12,11 @@ pub enum CudaError {
         /// What to do.
         help: &'static str,
     },
+    /// No device is called so.
+    Name {
+        /// What was given.
+        given: String,
+    },
     /// The driver refuses: too old, no device, no such device.
     Driver {
         /// What it said.
@@ -47,6 +52,7 @@ impl CudaError {
     pub fn help(&self) -> String {
         match self {
             CudaError::Missing { help, .. } => (*help).to_owned(),
+            CudaError::Name { .. } => "use --device cpu, cuda, cuda:N or auto".to_owned(),
             CudaError::Driver { .. } => {
                 "`lpz devices` shows what was found; update the NVIDIA driver (12.0 or newer), or use --device cpu"
                     .to_owned()
@@ -66,6 +72,7 @@ impl fmt::Display for CudaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CudaError::Missing { library, .. } => write!(f, "{library} is not there"),
+            CudaError::Name { given } => write!(f, "`{given}` is no device"),
             CudaError::Driver { message } => write!(f, "the CUDA driver says: {message}"),
             CudaError::OutOfMemory { bytes } => {
                 write!(f, "the device has no room for {} MiB", bytes.div_ceil(1 << 20))

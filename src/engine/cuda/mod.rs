@@ -8,6 +8,7 @@ pub mod backend;
 mod batch;
 pub mod cache;
 pub mod compile;
+pub mod device;
 pub mod error;
 pub mod generate;
 pub mod probe;
@@ -15,6 +16,7 @@ mod run;
 pub mod sources;
 
 pub use backend::{Backend, Launch};
+pub use device::Device;
 pub use error::CudaError;
 
 use super::{Cpu, Engine, Known};
@@ -76,6 +78,31 @@ impl<B: Backend> Cuda<B> {
     }
 }
 
+/// The engine that `--device` names: `cpu`, `cuda`, `cuda:N`, or `auto` (a device where there is one,
+/// else the CPU); a remark says why `auto` took the CPU although a driver is there.
+///
+/// # Errors
+/// When a device was asked for and cannot be had, or the name is not one of these.
+pub fn open(device: &str) -> Result<(Box<dyn Engine>, Option<String>), CudaError> {
+    let ordinal = match device.strip_prefix("cuda") {
+        Some("") => 0,
+        Some(n) => n.strip_prefix(':').and_then(|n| n.parse().ok()).ok_or_else(|| unknown(device))?,
+        None if device == "cpu" => return Ok((Box::new(Cpu), None)),
+        None if device == "auto" => 0,
+        None => return Err(unknown(device)),
+    };
+    match Device::open(ordinal) {
+        Ok(d) => Ok((Box::new(Cuda::new(d)), None)),
+        Err(_) if device == "auto" && probe::driver_version().is_err() => Ok((Box::new(Cpu), None)),
+        Err(e) if device == "auto" => Ok((Box::new(Cpu), Some(format!("using the CPU: {e}")))),
+        Err(e) => Err(e),
+    }
+}
+
+fn unknown(device: &str) -> CudaError {
+    CudaError::Name { given: device.to_owned() }
+}
+
 impl<B: Backend> Engine for Cuda<B> {
     fn name(&self) -> &'static str {
         self.backend.name()
@@ -86,5 +113,23 @@ impl<B: Backend> Engine for Cuda<B> {
             self.failed.get_or_insert(e);
             Cpu.evaluate(graph, want, known)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_by_name() {
+        assert_eq!(open("cpu").unwrap().0.name(), "cpu");
+        assert!(["cpu", "cuda"].contains(&open("auto").unwrap().0.name()));
+        for wrong in ["gpu", "cuda:", "cuda:x", "cuda1"] {
+            assert!(open(wrong).err().unwrap().to_string().contains("is no device"), "{wrong}");
+        }
+        // Without a driver, asking for a device is an error that says what to do.
+        if let Err(e) = open("cuda:0") {
+            assert!(e.help().contains("--device cpu"), "{e}");
+        }
     }
 }

@@ -1,0 +1,175 @@
+//! A CUDA device as a backend: one arena in its memory, kernels loaded once per source.
+
+use super::backend::{Backend, Launch, THREADS};
+use super::cache::KernelCache;
+use super::error::CudaError;
+use super::probe::{devices, driver_error, driver_version, nvrtc_version};
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::nvrtc::Ptx;
+use rustc_hash::FxHashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The oldest driver that runs what the compiler of CUDA 12 makes.
+const OLDEST_DRIVER: i32 = 12000;
+
+/// A device.
+pub struct Device {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    arch: String,
+    name: String,
+    cache: KernelCache,
+    loaded: FxHashMap<Arc<str>, Vec<CudaFunction>>,
+    arena: Option<CudaSlice<u8>>,
+}
+
+/// Runs calls of the bindings; those that panic (on a missing function) become errors.
+fn guarded<T>(f: impl FnOnce() -> Result<T, CudaError>) -> Result<T, CudaError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
+        Err(CudaError::Driver { message: "the driver lacks a function of CUDA 12.0: it is too old".into() })
+    })
+}
+
+impl Device {
+    /// Opens device `ordinal`.
+    ///
+    /// # Errors
+    /// When there is no driver, compiler or such device, or the driver is too old.
+    pub fn open(ordinal: usize) -> Result<Self, CudaError> {
+        let driver = driver_version()?;
+        if driver < OLDEST_DRIVER {
+            let (major, minor) = (driver / 1000, driver % 1000 / 10);
+            return Err(CudaError::Driver { message: format!("it is for CUDA {major}.{minor}, 12.0 is needed") });
+        }
+        let nvrtc = nvrtc_version()?;
+        let found = devices()?;
+        let Some(info) = found.get(ordinal) else {
+            let message = format!("there is no device {ordinal}, only {}", found.len());
+            return Err(CudaError::Driver { message });
+        };
+        guarded(|| {
+            let context = CudaContext::new(ordinal).map_err(driver_error)?;
+            let stream = context.new_stream().map_err(driver_error)?;
+            Ok(Device {
+                context,
+                stream,
+                arch: info.arch(),
+                name: info.name.clone(),
+                cache: KernelCache::new(nvrtc, driver),
+                loaded: FxHashMap::default(),
+                arena: None,
+            })
+        })
+    }
+
+    /// The card's name.
+    pub fn card(&self) -> &str {
+        &self.name
+    }
+
+    /// The kernels of a source, compiled and loaded once.
+    fn load(&mut self, launch: &Launch) -> Result<(), CudaError> {
+        if self.loaded.contains_key(&launch.source) {
+            return Ok(());
+        }
+        let cubin = self.cache.get(&launch.source, &launch.program, &self.arch)?;
+        let module = self.context.load_module(Ptx::from_binary(cubin)).map_err(driver_error)?;
+        let load = |name: &&str| module.load_function(name).map_err(driver_error);
+        let functions = launch.kind.kernels().iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        self.loaded.insert(launch.source.clone(), functions);
+        Ok(())
+    }
+
+    fn start(&mut self, launch: &Launch) -> Result<(), CudaError> {
+        self.load(launch)?;
+        let (Some(functions), Some(arena)) = (self.loaded.get(&launch.source), self.arena.as_mut()) else {
+            return Err(CudaError::Driver { message: "nothing was reserved".into() });
+        };
+        let jobs_at = launch.jobs_at as i64;
+        for (i, function) in functions.iter().enumerate() {
+            let (blocks, threads) = if i == 0 { (launch.blocks, THREADS) } else { (1, 32) };
+            let config = LaunchConfig {
+                grid_dim: (blocks, launch.jobs, 1),
+                block_dim: (threads, 1, 1),
+                shared_mem_bytes: 0,
+            };
+            let mut call = self.stream.launch_builder(function);
+            call.arg(&mut *arena).arg(&jobs_at);
+            // SAFETY: the kernel was generated for these two arguments, and its jobs name offsets of
+            // the arena that `run` allocated for them.
+            unsafe { call.launch(config) }.map_err(driver_error)?;
+        }
+        Ok(())
+    }
+
+    /// Seconds that copying `bytes` within the device takes, the best of some tries: the bandwidth
+    /// that fused passes are measured against.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn copy_seconds(&mut self, bytes: usize) -> Result<f64, CudaError> {
+        guarded(|| {
+            let from = self.stream.alloc_zeros::<u8>(bytes).map_err(|e| out_of_memory(e, bytes))?;
+            let mut to = self.stream.alloc_zeros::<u8>(bytes).map_err(|e| out_of_memory(e, bytes))?;
+            let mut best = f64::INFINITY;
+            for _ in 0..10 {
+                self.stream.synchronize().map_err(driver_error)?;
+                let start = std::time::Instant::now();
+                self.stream.memcpy_dtod(&from, &mut to).map_err(driver_error)?;
+                self.stream.synchronize().map_err(driver_error)?;
+                best = best.min(start.elapsed().as_secs_f64());
+            }
+            Ok(best)
+        })
+    }
+}
+
+fn out_of_memory(e: DriverError, bytes: usize) -> CudaError {
+    match e.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::OutOfMemory { bytes },
+        _ => driver_error(e),
+    }
+}
+
+impl Backend for Device {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), CudaError> {
+        if self.arena.as_ref().is_some_and(|a| a.len() >= bytes) {
+            return Ok(());
+        }
+        guarded(|| {
+            // The old arena goes first: both together may not fit.
+            self.arena = None;
+            // SAFETY: kernels read only what was written before (inputs and jobs are copied in).
+            let arena = unsafe { self.stream.alloc::<u8>(bytes) };
+            self.arena = Some(arena.map_err(|e| out_of_memory(e, bytes))?);
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), CudaError> {
+        guarded(|| {
+            let place = self.arena.as_mut().and_then(|a| a.try_slice_mut(at..at + bytes.len()));
+            let mut place = place.ok_or(CudaError::OutOfMemory { bytes: at + bytes.len() })?;
+            self.stream.memcpy_htod(bytes, &mut place).map_err(driver_error)
+        })
+    }
+
+    fn launch(&mut self, launches: &[Launch]) -> Result<(), CudaError> {
+        guarded(|| launches.iter().try_for_each(|l| self.start(l)))
+    }
+
+    fn read(&mut self, at: usize, into: &mut [u8]) -> Result<(), CudaError> {
+        guarded(|| {
+            let place = self.arena.as_ref().and_then(|a| a.try_slice(at..at + into.len()));
+            let place = place.ok_or(CudaError::OutOfMemory { bytes: at + into.len() })?;
+            self.stream.memcpy_dtoh(&place, into).map_err(driver_error)?;
+            self.stream.synchronize().map_err(driver_error)
+        })
+    }
+}
