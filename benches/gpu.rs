@@ -49,7 +49,8 @@ impl Graph {
 
 fn tensor(dims: &[usize], seed: u32) -> Tensor {
     let n: usize = dims.iter().product();
-    let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 8e6 - 1.0;
+    let value =
+        |i: usize| ((i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / 8e6 - 1.0;
     Tensor::new(dims, (0..n).map(value).collect::<Vec<f32>>())
 }
 

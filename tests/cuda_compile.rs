@@ -64,7 +64,10 @@ fn assemble(tools: &std::path::Path, ptx: &std::path::Path, arch: &str, what: &s
     let log = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{what} for {arch}: {log}");
     for line in log.lines().filter(|l| l.contains("spill stores")) {
-        assert!(line.contains(" 0 bytes spill stores, 0 bytes spill loads"), "{what} for {arch} spills: {line}");
+        assert!(
+            line.contains(" 0 bytes spill stores, 0 bytes spill loads"),
+            "{what} for {arch} spills: {line}"
+        );
     }
     let used = log.lines().filter_map(|l| l.split_once("Used ")?.1.split(' ').next()?.parse().ok());
     used.collect()
@@ -147,7 +150,9 @@ fn generated_kernels_compile_without_spills() {
 #[test]
 fn a_fault_in_a_kernel_names_its_line_and_program() {
     let Some(_) = tools() else { return };
-    let source = sources::source("pass_rows.cu").unwrap().replace("const unsigned start = ", "const unsigned start == ");
+    let source = sources::source("pass_rows.cu")
+        .unwrap()
+        .replace("const unsigned start = ", "const unsigned start == ");
     let e = compile(&source, "[abs] ending in [sum]", "sm_90", Output::Cubin).unwrap_err();
     let CudaError::Compile { line, text, program, .. } = &e else { panic!("{e}") };
     assert!(text.contains("start == row * length") && *line > 10, "{e}");

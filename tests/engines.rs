@@ -14,9 +14,10 @@ use backend::EverySchedule;
 use common::Fake;
 use common::graph::{Graph, close, random_graph, random_tensor, typed};
 use cudaemu::unavailable;
-use lpzero::engine::{Cpu, Engine, Reference};
+use lpzero::engine::cuda::{Cuda, Device};
+use lpzero::engine::{Cpu, Engine, Known, Reference};
 use lpzero::ir::bind::{Binding, NoReductions, bind};
-use lpzero::ir::{BoundId, BoundNode, Dag, Program};
+use lpzero::ir::{Bound, BoundId, BoundNode, Dag, Program};
 use lpzero::lang::Library;
 use lpzero::ops::{self, Attrs, Eval, OpId};
 use lpzero::plan::Plan;
@@ -24,11 +25,30 @@ use lpzero::random::Stream;
 use lpzero::site::Objective;
 use lpzero::tensor::{Dtype, Tensor};
 
-/// Every engine of this machine; the emulated device where there is a C++ compiler.
+/// A device that does not fall back to the CPU.
+struct Strict(Cuda<Device>);
+
+impl Engine for Strict {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor> {
+        self.0.try_evaluate(graph, want, known).unwrap_or_else(|e| panic!("{e}"))
+    }
+}
+
+/// Every engine of this machine: the emulated device where there is a C++ compiler, a real one where
+/// `LPZ_SUITE_CUDA` asks for it.
 fn engines() -> Vec<Box<dyn Engine>> {
     let mut all: Vec<Box<dyn Engine>> = vec![Box::new(Reference), Box::new(Cpu)];
     if !unavailable() {
         all.push(Box::new(EverySchedule));
+    }
+    if std::env::var_os("LPZ_SUITE_CUDA").is_some() {
+        match Device::open(0) {
+            Ok(device) => all.push(Box::new(Strict(Cuda::new(device)))),
+            Err(e) => eprintln!("SKIPPED: no CUDA device: {e}; {}", e.help()),
+        }
     }
     all
 }
@@ -36,7 +56,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 /// Engines and how many of the generated graphs they get: each costs the emulated device two runs
 /// of a C++ compiler per step.
 fn shares() -> Vec<(Box<dyn Engine>, u64)> {
-    engines().into_iter().skip(1).zip([1, 60]).collect()
+    engines().into_iter().skip(1).zip([1, 60, 5]).collect()
 }
 
 #[test]

@@ -64,6 +64,9 @@ pub struct Global {
     /// Seed of everything random
     #[arg(long, global = true, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Where fused passes run: cpu, cuda, cuda:N, or auto (a GPU where there is one)
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "cpu", value_parser = model_args::DeviceName::parse)]
+    pub device: model_args::DeviceName,
 }
 
 #[derive(Subcommand)]
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    cli.global.device.choose();
     if let Some(n) = cli.global.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(usize::from(n))

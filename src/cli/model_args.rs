@@ -5,6 +5,7 @@ use super::error::CliError;
 use crate::bench::Bench;
 use crate::data::{Text, TokenBatch, Tokens};
 use crate::engine::Engine;
+use crate::engine::cuda::{self, Cuda, CudaError, Device};
 use crate::engine::{Cpu, Reference};
 use crate::ir::key::{Key, key_of};
 use crate::model::{Batch, Config, Model, ModelError};
@@ -15,6 +16,7 @@ use crate::tensor::real::Base;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Options of every command that runs a model.
 #[derive(Args, Clone, Debug)]
@@ -106,12 +108,53 @@ impl From<ModelError> for CliError {
     }
 }
 
+/// Where fused passes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// All cores.
+    Cpu,
+    /// The CUDA device with this number.
+    Cuda(usize),
+}
+
+/// The device of this process: set once from `--device`, before any engine is made.
+static DEVICE: OnceLock<DeviceName> = OnceLock::new();
+
+impl DeviceName {
+    /// `cpu`, `cuda`, `cuda:N` or `auto`; a device that is asked for is opened to see that it works.
+    ///
+    /// # Errors
+    /// Why a device that was asked for cannot be had, and what to do.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let said = |e: CudaError| format!("{e}; {}", e.help());
+        match cuda::ordinal(name).map_err(said)? {
+            None => Ok(DeviceName::Cpu),
+            Some(n) => match Device::open(n) {
+                Ok(_) => Ok(DeviceName::Cuda(n)),
+                Err(_) if name == cuda::AUTO => Ok(DeviceName::Cpu),
+                Err(e) => Err(said(e)),
+            },
+        }
+    }
+
+    /// Makes it the device of this process.
+    pub fn choose(self) {
+        let _ = DEVICE.set(self);
+    }
+}
+
 impl EngineName {
-    /// A new engine.
+    /// A new engine. The device was opened when `--device` was read; should it have gone since, the
+    /// CPU computes the same.
     pub fn make(self) -> Box<dyn Engine> {
-        match self {
-            EngineName::Cpu => Box::new(Cpu),
-            EngineName::Reference => Box::new(Reference),
+        let device = match DEVICE.get() {
+            Some(DeviceName::Cuda(n)) => Device::open(*n).ok(),
+            _ => None,
+        };
+        match (self, device) {
+            (EngineName::Reference, _) => Box::new(Reference),
+            (EngineName::Cpu, Some(device)) => Box::new(Cuda::new(device)),
+            (EngineName::Cpu, None) => Box::new(Cpu),
         }
     }
 }

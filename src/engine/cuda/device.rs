@@ -3,12 +3,13 @@
 use super::backend::{Backend, Launch, THREADS};
 use super::cache::KernelCache;
 use super::error::CudaError;
-use super::probe::{devices, driver_error, driver_version, nvrtc_version};
+use super::probe::{devices, driver_error, driver_version, guarded, nvrtc_version};
 use cudarc::driver::sys::CUresult;
-use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg,
+};
 use cudarc::nvrtc::Ptx;
 use rustc_hash::FxHashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The oldest driver that runs what the compiler of CUDA 12 makes.
@@ -25,13 +26,6 @@ pub struct Device {
     arena: Option<CudaSlice<u8>>,
 }
 
-/// Runs calls of the bindings; those that panic (on a missing function) become errors.
-fn guarded<T>(f: impl FnOnce() -> Result<T, CudaError>) -> Result<T, CudaError> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
-        Err(CudaError::Driver { message: "the driver lacks a function of CUDA 12.0: it is too old".into() })
-    })
-}
-
 impl Device {
     /// Opens device `ordinal`.
     ///
@@ -41,7 +35,9 @@ impl Device {
         let driver = driver_version()?;
         if driver < OLDEST_DRIVER {
             let (major, minor) = (driver / 1000, driver % 1000 / 10);
-            return Err(CudaError::Driver { message: format!("it is for CUDA {major}.{minor}, 12.0 is needed") });
+            return Err(CudaError::Driver {
+                message: format!("it is for CUDA {major}.{minor}, 12.0 is needed"),
+            });
         }
         let nvrtc = nvrtc_version()?;
         let found = devices()?;

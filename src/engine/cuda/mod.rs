@@ -78,29 +78,22 @@ impl<B: Backend> Cuda<B> {
     }
 }
 
-/// The engine that `--device` names: `cpu`, `cuda`, `cuda:N`, or `auto` (a device where there is one,
-/// else the CPU); a remark says why `auto` took the CPU although a driver is there.
+/// The name of "a device where there is one, else the CPU".
+pub const AUTO: &str = "auto";
+
+/// The number of the device that a name means: `cuda`, `cuda:N`, `auto`; none for `cpu`.
 ///
 /// # Errors
-/// When a device was asked for and cannot be had, or the name is not one of these.
-pub fn open(device: &str) -> Result<(Box<dyn Engine>, Option<String>), CudaError> {
-    let ordinal = match device.strip_prefix("cuda") {
-        Some("") => 0,
-        Some(n) => n.strip_prefix(':').and_then(|n| n.parse().ok()).ok_or_else(|| unknown(device))?,
-        None if device == "cpu" => return Ok((Box::new(Cpu), None)),
-        None if device == "auto" => 0,
-        None => return Err(unknown(device)),
-    };
-    match Device::open(ordinal) {
-        Ok(d) => Ok((Box::new(Cuda::new(d)), None)),
-        Err(_) if device == "auto" && probe::driver_version().is_err() => Ok((Box::new(Cpu), None)),
-        Err(e) if device == "auto" => Ok((Box::new(Cpu), Some(format!("using the CPU: {e}")))),
-        Err(e) => Err(e),
+/// When the name is not one of these.
+pub fn ordinal(name: &str) -> Result<Option<usize>, CudaError> {
+    let number = |n: &str| n.strip_prefix(':').and_then(|n| n.parse().ok());
+    match name.strip_prefix("cuda") {
+        Some("") => Ok(Some(0)),
+        Some(n) => number(n).map(Some).ok_or_else(|| CudaError::Name { given: name.to_owned() }),
+        None if name == "cpu" => Ok(None),
+        None if name == AUTO => Ok(Some(0)),
+        None => Err(CudaError::Name { given: name.to_owned() }),
     }
-}
-
-fn unknown(device: &str) -> CudaError {
-    CudaError::Name { given: device.to_owned() }
 }
 
 impl<B: Backend> Engine for Cuda<B> {
@@ -122,13 +115,17 @@ mod tests {
 
     #[test]
     fn devices_by_name() {
-        assert_eq!(open("cpu").unwrap().0.name(), "cpu");
-        assert!(["cpu", "cuda"].contains(&open("auto").unwrap().0.name()));
+        assert_eq!(ordinal("cpu").unwrap(), None);
+        assert_eq!(ordinal("auto").unwrap(), Some(0));
+        assert_eq!((ordinal("cuda").unwrap(), ordinal("cuda:3").unwrap()), (Some(0), Some(3)));
         for wrong in ["gpu", "cuda:", "cuda:x", "cuda1"] {
-            assert!(open(wrong).err().unwrap().to_string().contains("is no device"), "{wrong}");
+            assert!(ordinal(wrong).unwrap_err().to_string().contains("is no device"), "{wrong}");
         }
-        // Without a driver, asking for a device is an error that says what to do.
-        if let Err(e) = open("cuda:0") {
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error_that_says_what_to_do() {
+        if let Err(e) = Device::open(999) {
             assert!(e.help().contains("--device cpu"), "{e}");
         }
     }

@@ -58,7 +58,7 @@ const CUBLAS: CudaError = CudaError::Missing {
 };
 
 /// Runs `f`; a missing symbol, on which the bindings panic, becomes an error.
-fn guarded<T>(f: impl FnOnce() -> Result<T, CudaError>) -> Result<T, CudaError> {
+pub(super) fn guarded<T>(f: impl FnOnce() -> Result<T, CudaError>) -> Result<T, CudaError> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
         Err(CudaError::Driver { message: "the driver lacks a function of CUDA 12.0: it is too old".into() })
     })

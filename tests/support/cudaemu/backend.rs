@@ -1,7 +1,7 @@
 //! The emulator as a backend of the CUDA engine: generated kernels run on the CPU.
 #![allow(dead_code)]
 
-use super::{Arg, Launch, Library, Mode, SCHEDULES};
+use crate::cudaemu::{Arg, Launch, Library, Mode, SCHEDULES};
 use lpzero::engine::cuda::{Backend, Cuda, CudaError, backend, generate::Kind};
 use lpzero::engine::{Engine, Known};
 use lpzero::ir::{Bound, BoundId};
