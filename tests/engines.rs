@@ -161,7 +161,8 @@ fn generated_graphs_agree_in_double_precision() {
             judged += j;
             left += l;
         }
-        assert!(left * 5 < judged, "{}: {left} of {judged} not judged", engine.name());
+        let share = if engine.name() == "cpu" { 10 } else { 5 };
+        assert!(left * share < judged, "{}: {left} of {judged} not judged", engine.name());
     }
 }
 
@@ -406,5 +407,5 @@ fn a_stored_reshape_is_read_again_in_a_later_pass() {
     let d = g.op("sub", &[f, m], &[]);
     let scaled = g.op("mul", &[d, n], &[]);
     let s = g.op("l2", &[scaled], &[]);
-    compare(&g, &[n, s, f], 1e-7, 1e-5);
+    compare(&mut Cpu, &g, &[n, s, f], 1e-7, 1e-5);
 }
