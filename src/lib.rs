@@ -28,6 +28,7 @@ pub mod ops;
 pub mod plan;
 pub mod random;
 pub mod repl;
+pub mod report;
 pub mod score;
 pub mod search;
 pub mod site;

@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::output::write_atomic;
 use crate::lang::assist::classes::{Shown, classes};
 use crate::lang::reference::Entry;
+use crate::report::escape;
 use clap::Command;
 use std::fmt::Write;
 use std::path::Path;
@@ -78,10 +79,6 @@ fn article(e: &Entry, out: &mut String) {
 
 fn anchor(text: &str) -> String {
     text.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Text in which `` `code` `` is code.

@@ -6,6 +6,7 @@ use super::error::CliError;
 use super::model_args::DataArgs;
 use super::output::{Progress, json, print, table};
 use super::programs::Programs;
+use super::rank_report::Subject;
 use super::run::NOISE;
 use crate::bench::Bench;
 use crate::data::Tokens;
@@ -54,6 +55,9 @@ pub struct RankArgs {
     /// Scores of every architecture as CSV
     #[arg(long, value_name = "F")]
     csv: Option<PathBuf>,
+    /// A page with the table and plots of scores against the truth, as DIR/index.html
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Leave the trivial baselines out
     #[arg(long)]
     no_baselines: bool,
@@ -65,19 +69,31 @@ pub struct RankArgs {
 }
 
 /// Scores of one program on every architecture.
-struct Row {
-    name: String,
-    baseline: bool,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) baseline: bool,
     /// Mean over seeds; `None` where it has no score.
-    scores: Vec<Option<f64>>,
+    pub(super) scores: Vec<Option<f64>>,
     /// The first reason for having no score.
     reason: Option<String>,
-    noise: bool,
-    seconds: f64,
+    /// Some of it is built on rounding noise.
+    pub(super) noise: bool,
+    pub(super) seconds: f64,
     flops: f64,
-    summary: Option<Summary>,
+    pub(super) summary: Option<Summary>,
     /// τ-b of every seed alone.
     tau_by_seed: Vec<f64>,
+}
+
+impl Row {
+    /// What stands behind the name: a baseline, rounding noise, or nothing.
+    pub(super) fn mark(&self) -> &'static str {
+        match (self.baseline, self.noise) {
+            (true, _) => " *",
+            (_, true) => " ~",
+            _ => "",
+        }
+    }
 }
 
 /// Runs the command.
@@ -101,6 +117,11 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
     let (truth, rows) = ranked(args, global, &bench, &metric, &programs)?;
     if let Some(path) = &args.csv {
         super::output::write_atomic(path, csv(&bench, &rows, &truth).as_bytes())?;
+    }
+    if let Some(dir) = &args.report {
+        let subject =
+            Subject { bench: &bench.header.bench, metric: &metric, seeds: args.seeds, truth: &truth };
+        super::rank_report::write(dir, &subject, &rows)?;
     }
     let report = json!({
         "bench": bench.header.bench, "metric": metric, "n": truth.len(), "seeds": args.seeds,
@@ -129,6 +150,7 @@ pub fn one(data: &DataArgs, global: &Global, request: &RankRequest<'_>) -> Resul
         sample: 0,
         seeds: 1,
         csv: None,
+        report: None,
         no_baselines: false,
         captures: None,
         data: data.clone(),
@@ -282,7 +304,8 @@ fn tau(row: &Row) -> f64 {
     row.summary.as_ref().and_then(|s| s.tau_b).unwrap_or(f64::NEG_INFINITY)
 }
 
-fn number(x: Option<f64>) -> String {
+/// A statistic, or a dash where it does not exist.
+pub(super) fn number(x: Option<f64>) -> String {
     x.map_or("-".to_owned(), |x| format!("{x:.3}"))
 }
 
@@ -295,15 +318,8 @@ fn printed(bench: &Bench, metric: &str, n: usize, rows: &[Row]) -> String {
         let s = r.summary.as_ref();
         let top = s.and_then(|s| s.top.iter().find(|t| t.percent == 30)?.tau_b);
         let ci = s.and_then(|s| s.tau_b_ci).map_or("-".to_owned(), |c| format!("{:.3}..{:.3}", c.lo, c.hi));
-        let mark = if r.baseline {
-            " *"
-        } else if r.noise {
-            " ~"
-        } else {
-            ""
-        };
         t.add_row([
-            format!("{}{mark}", r.name),
+            format!("{}{}", r.name, r.mark()),
             number(s.and_then(|s| s.tau_b)),
             ci,
             number(s.map(|s| s.tau_a)),
