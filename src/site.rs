@@ -132,6 +132,16 @@ pub const FIELDS: &[FieldRow] = &[
     },
 ];
 
+/// What a capture has to compute for `field`.
+pub fn pass_of(field: Field) -> Pass {
+    FIELDS.iter().find(|r| r.field == field).map_or(Pass::SecondOrder, |r| r.pass)
+}
+
+/// Does a field get a leading axis over several batches?
+pub fn per_batch(field: Field) -> bool {
+    pass_of(field) >= Pass::Backward
+}
+
 /// A kind in the language: its name, the fields it has with their ranks, its documentation.
 pub struct KindRow {
     /// The kind.

@@ -12,7 +12,7 @@ use crate::ir::{Bound, BoundId};
 use crate::tensor::Tensor;
 
 /// What an engine needs to know of nodes that are already evaluated, leaves included.
-pub trait Known {
+pub trait Known: Sync {
     /// The value of `node`, where it is known (leaf tensors that arrived, folds, earlier results).
     fn get(&self, node: BoundId) -> Option<Tensor>;
 }
@@ -25,4 +25,9 @@ pub trait Engine {
     /// The values of `want`. Everything they depend on is either in `known` or computable from it.
     /// Non-finite results are returned as they are; the caller decides what degenerates.
     fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor>;
+
+    /// The values of several lists of nodes; an engine that can do so evaluates them side by side.
+    fn evaluate_each(&mut self, graph: &Bound, wants: &[Vec<BoundId>], known: &dyn Known) -> Vec<Vec<Tensor>> {
+        wants.iter().map(|want| self.evaluate(graph, want, known)).collect()
+    }
 }

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::ops::{self, Eval, OpId, OpRow, Shape};
 use crate::site::{
-    Batches, CaptureSpec, FIELDS, Field, KINDS, Kind, Objective, Outline, Pass, Site, SiteId, SiteNumber,
+    Batches, CaptureSpec, FIELDS, Field, KINDS, Kind, Objective, Outline, ParamsMode, Pass, Site, SiteId,
+    SiteNumber,
 };
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -185,7 +186,7 @@ impl<'a> Binder<'a> {
     }
 
     fn value(&mut self, p: &Program, default: Objective) -> Res {
-        let spec = resolved(&p.capture, default);
+        let spec = applicable(resolved(&p.capture, default), self.outline);
         let specs = LEVELS.map(|l| self.spec(relevant(&spec, l)));
         self.scope(p.root, &mut Vec::new(), &specs, 0)
     }
@@ -558,6 +559,17 @@ impl<'a> Binder<'a> {
         self.out.graph.runs = runs;
         self.out
     }
+}
+
+/// The capture where an option that means nothing to an architecture is left out: encoders have no causal
+/// mask, the only buffer whose sign matters.
+fn applicable(spec: CaptureSpec, outline: &Outline) -> CaptureSpec {
+    let encoder = outline.numbers.contains(&("causal", 0.0));
+    let params = match spec.params {
+        ParamsMode::AbsBuffers if encoder => ParamsMode::Abs,
+        mode => mode,
+    };
+    CaptureSpec { params, ..spec }
 }
 
 /// Whether `run` gives a leaf of `level`, whose canonical capture is `spec`, its value.

@@ -6,9 +6,9 @@
 
 use super::net::{Net, Watch};
 use super::observe::{First, Second};
-use super::run::{Job, pass_of};
+use super::run::Job;
 use super::{Model, ModelError, forward};
-use crate::site::{CaptureSpec, Field, Kind, Objective, Pass, SiteId};
+use crate::site::{CaptureSpec, Field, Kind, Objective, Pass, SiteId, pass_of};
 use crate::tensor::Tensor;
 use crate::tensor::real::Base;
 use crate::tensor::tape::Var;
@@ -59,7 +59,7 @@ impl<T: Base> Model<T> {
         let emit = |key: String, t: Tensor| (out.borrow_mut())(&key, t);
         let wanted = self.keyed();
         let fields = wanted.iter().copied().filter(|(_, f)| pass_of(*f) < Pass::SecondOrder).collect();
-        let watch = Watch { fields, grads: (0..self.plan.params.len()).collect() };
+        let watch = Watch { fields, grads: (0..self.plan.params.len()).collect(), ..Watch::default() };
         let give = |site: SiteId, field: Field, t: Tensor| {
             let s = &self.plan.sites[site];
             if let Some(k) = key(s.kind, &s.name, field, o) {
@@ -77,6 +77,7 @@ impl<T: Base> Model<T> {
             give: &mut give_first,
             all: Some(&mut all),
             keep: hvp.then(FxHashMap::default),
+            samples: None,
         };
         let batch = &self.batches[0];
         let loss = self.config.causal();
@@ -87,7 +88,7 @@ impl<T: Base> Model<T> {
         };
         let report = self.pass::<T>(&job, &params, &mut first, Some(&mut outputs));
         if let Some(direction) = first.keep.take() {
-            let watch = Watch { fields: FxHashSet::default(), grads: direction.keys().copied().collect() };
+            let watch = Watch { grads: direction.keys().copied().collect(), ..Watch::default() };
             let job = Job { watch: &watch, loss: false, ..job };
             let mut give = give;
             self.second(

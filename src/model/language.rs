@@ -34,7 +34,7 @@ pub type TakeGradient<'a> = dyn FnMut(ParamId, &[f32]) + 'a;
 struct Gradients<'a, 'b>(&'a mut TakeGradient<'b>);
 
 impl Observer<f32> for Gradients<'_, '_> {
-    fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: &[f32]) {}
+    fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: Arc<Vec<f32>>) {}
     fn param(&mut self, id: ParamId, grad: &[f32]) {
         (self.0)(id, grad);
     }
@@ -102,7 +102,7 @@ impl LanguageModel {
         let loss = objective(&self.config, &mut net, h, &b);
         let value = f64::from(net.tape.value(loss)[0]);
         if record {
-            net.backward(loss);
+            net.backward(loss, 1.0);
         }
         value
     }

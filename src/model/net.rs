@@ -15,12 +15,24 @@ pub(super) struct Watch {
     pub fields: FxHashSet<(SiteId, Field)>,
     /// Parameters whose gradients are wanted.
     pub grads: FxHashSet<ParamId>,
+    /// Gradients of the parameters are wanted of every sample apart; their number is 1 otherwise.
+    pub samples: Samples,
+}
+
+/// Number of samples whose gradients are kept apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Samples(pub usize);
+
+impl Default for Samples {
+    fn default() -> Self {
+        Samples(1)
+    }
 }
 
 /// Takes what a pass observes.
 pub(super) trait Observer<R> {
     /// A tensor seen in forward, or a gradient of one in backward.
-    fn value(&mut self, site: SiteId, field: Field, dims: &[usize], data: &[R]);
+    fn value(&mut self, site: SiteId, field: Field, dims: &[usize], data: Arc<Vec<R>>);
     /// The gradient of a parameter, as stored.
     fn param(&mut self, id: ParamId, grad: &[R]);
 }
@@ -82,6 +94,7 @@ impl<'a, R: Real> Net<'a, R> {
             return Some(v);
         }
         let v = self.tape.leaf(&self.plan.params[id].dims, (self.params)(id), self.watch.grads.contains(&id));
+        self.tape.apart(v, self.watch.samples.0);
         self.leaves.insert(id, v);
         Some(v)
     }
@@ -107,7 +120,8 @@ impl<'a, R: Real> Net<'a, R> {
     pub(super) fn tap(&mut self, kind: Kind, name: &str, v: Var, value: Field, grad: Option<Field>) {
         let Some(site) = self.plan.site(kind, name) else { return };
         if self.watch.fields.contains(&(site, value)) {
-            self.observer.value(site, value, self.tape.dims(v), self.tape.value(v));
+            let data = self.tape.share(v);
+            self.observer.value(site, value, self.tape.dims(v), data);
         }
         if let Some(grad) = grad.filter(|&g| self.watch.fields.contains(&(site, g))) {
             self.tape.require(v);
@@ -179,17 +193,20 @@ impl<'a, R: Real> Net<'a, R> {
         super::params::normals::<R::Base>(self.entry.seed, name, skip, n).into_iter().map(R::lift).collect()
     }
 
-    /// Differentiates the number `objective` and hands the observed gradients out. Returns how far the
-    /// terms of the last normalisation's gradient cancelled.
-    pub(super) fn backward(self, objective: Var) -> Option<f64> {
+    /// Differentiates `scale` times the number `objective` and hands the observed gradients out. Returns how
+    /// far the terms of the last normalisation's gradient cancelled.
+    pub(super) fn backward(self, objective: Var, scale: f64) -> Option<f64> {
         let Net { mut tape, plan, leaves, taps, watch, observer, .. } = self;
         let params: FxHashMap<Var, ParamId> = leaves.iter().map(|(&id, &v)| (v, id)).collect();
         let mut seen: FxHashSet<Var> = FxHashSet::default();
         let dims: FxHashMap<Var, Vec<usize>> = taps.keys().map(|&v| (v, tape.dims(v).to_vec())).collect();
-        tape.backward(objective, &mut |v, g| {
+        tape.backward(objective, scale, &mut |v, g| {
             seen.insert(v);
-            for &(site, field) in taps.get(&v).into_iter().flatten() {
-                observer.value(site, field, &dims[&v], g);
+            if let Some(taps) = taps.get(&v) {
+                let data = Arc::new(g.to_vec());
+                for &(site, field) in taps {
+                    observer.value(site, field, &dims[&v], data.clone());
+                }
             }
             if let Some(&id) = params.get(&v) {
                 observer.param(id, g);
@@ -200,9 +217,9 @@ impl<'a, R: Real> Net<'a, R> {
             taps.iter().filter(|(v, _)| !seen.contains(v)).map(|(v, t)| (*v, t)).collect();
         rest.sort_by_key(|(v, _)| *v);
         for (v, taps) in rest {
-            let zeros = vec![R::default(); dims[&v].iter().product()];
+            let zeros = Arc::new(vec![R::default(); dims[&v].iter().product()]);
             for &(site, field) in taps {
-                observer.value(site, field, &dims[&v], &zeros);
+                observer.value(site, field, &dims[&v], zeros.clone());
             }
         }
         let used: FxHashSet<ParamId> =
@@ -210,7 +227,7 @@ impl<'a, R: Real> Net<'a, R> {
         let mut unused: Vec<ParamId> = watch.grads.difference(&used).copied().collect();
         unused.sort_unstable();
         for id in unused {
-            observer.param(id, &vec![R::default(); plan.params[id].numel()]);
+            observer.param(id, &vec![R::default(); plan.params[id].numel() * watch.samples.0]);
         }
         tape.cancellation
     }

@@ -2,8 +2,8 @@
 
 use super::net::Observer;
 use super::plan::{ParamId, Plan};
-use crate::site::{Field, Kind, SiteId};
-use crate::tensor::Tensor;
+use crate::site::{Field, Kind, SiteId, per_batch};
+use crate::tensor::{Dims, Tensor};
 use crate::tensor::nn::Layout;
 use crate::tensor::real::{Base, Dual, Real};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -55,11 +55,38 @@ pub(super) struct First<'a, T> {
     pub all: Option<&'a mut All<'a, T>>,
     /// Gradients kept for the second order.
     pub keep: Option<FxHashMap<ParamId, Arc<[T]>>>,
+    /// Samples whose gradients come apart: each gradient then has a leading axis for them.
+    pub samples: Option<usize>,
+}
+
+impl<T: Base> First<'_, T> {
+    /// A gradient in the site's layout, or as stored.
+    fn gradient(&self, id: ParamId, grad: &[T], stored: bool) -> Tensor {
+        let dims = &self.plan.params[id].dims;
+        let turn = !stored && transposed(self.plan, id);
+        let data: Vec<T> = match turn {
+            true => grad.chunks(dims[0] * dims[1]).flat_map(|g| transpose(g, dims[0], dims[1])).collect(),
+            false => grad.to_vec(),
+        };
+        let mut shape: Dims = self.samples.into_iter().collect();
+        shape.extend(dims.iter().copied());
+        if turn {
+            let last = shape.len() - 1;
+            shape.swap(last - 1, last);
+        }
+        Tensor::new(&shape, data)
+    }
 }
 
 impl<T: Base> Observer<T> for First<'_, T> {
-    fn value(&mut self, site: SiteId, field: Field, dims: &[usize], data: &[T]) {
-        (self.give)(site, field, Tensor::new(dims, data.to_vec()));
+    fn value(&mut self, site: SiteId, field: Field, dims: &[usize], data: Arc<Vec<T>>) {
+        // Over samples a gradient has the axis of the batches before that of the sequences of each.
+        let apart = self.samples.is_some() && per_batch(field);
+        let mut shape: Dims = dims.into();
+        if apart {
+            shape.insert(1, 1);
+        }
+        (self.give)(site, field, Tensor::new(&shape, data));
     }
 
     fn param(&mut self, id: ParamId, grad: &[T]) {
@@ -68,10 +95,12 @@ impl<T: Base> Observer<T> for First<'_, T> {
         }
         if let Some(site) = self.plan.params[id].site {
             if self.wanted.contains(&(site, Field::Grad)) {
-                (self.give)(site, Field::Grad, site_layout(self.plan, id, grad));
+                let tensor = self.gradient(id, grad, false);
+                (self.give)(site, Field::Grad, tensor);
             }
             if self.wanted.contains(&(site, Field::StoredGrad)) {
-                (self.give)(site, Field::StoredGrad, Tensor::new(&self.plan.params[id].dims, grad.to_vec()));
+                let tensor = self.gradient(id, grad, true);
+                (self.give)(site, Field::StoredGrad, tensor);
             }
         }
         if let Some(keep) = self.keep.as_mut().filter(|_| self.plan.is_block_linear(id)) {
@@ -90,7 +119,7 @@ pub(super) struct Second<'a> {
 }
 
 impl<T: Base> Observer<Dual<T>> for Second<'_> {
-    fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: &[Dual<T>]) {}
+    fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: Arc<Vec<Dual<T>>>) {}
 
     fn param(&mut self, id: ParamId, grad: &[Dual<T>]) {
         let Some(site) = self.plan.params[id].site else { return };

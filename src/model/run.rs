@@ -1,15 +1,15 @@
 //! Runs a model for a demand: the cheapest pass that yields it, nothing more.
 
-use super::net::{Entry, Net, Observer, Watch};
+use super::net::{Entry, Net, Observer, Samples, Watch};
 use super::observe::{First, Give, Second, site_layout};
 use super::plan::ParamId;
 use super::{Batch, Model, ModelError, forward};
 use crate::site::{
-    Batches, CaptureSpec, FIELDS, Field, Objective, Outline, ParamsMode, Pass, Sink, SiteId, Source,
-    SourceError,
+    Batches, CaptureSpec, Field, Kind, Objective, Outline, ParamsMode, Pass, Sink, SiteId, Source, SourceError,
+    pass_of, per_batch,
 };
 use crate::tensor::Tensor;
-use crate::tensor::nn::Mask;
+use crate::tensor::nn::{IGNORE, Mask};
 use crate::tensor::real::{Base, Dual, Real};
 use crate::tensor::tape::Var;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -44,15 +44,6 @@ pub(super) struct Job<'a> {
 
 /// Sees the network after its forward pass.
 pub(super) type Outputs<'a, R> = dyn FnMut(&mut Net<'_, R>, Var, &forward::HeadOut) + 'a;
-
-pub(super) fn pass_of(field: Field) -> Pass {
-    FIELDS.iter().find(|r| r.field == field).map_or(Pass::SecondOrder, |r| r.pass)
-}
-
-/// Does a field get a leading axis over several batches?
-fn per_batch(field: Field) -> bool {
-    pass_of(field) >= Pass::Backward
-}
 
 impl<T: Base> Model<T> {
     /// A parameter as the run uses it, in stored layout.
@@ -91,7 +82,9 @@ impl<T: Base> Model<T> {
         let mut report =
             Report { objective: head.objective.map(number), loss: head.loss.map(number), noise: false };
         if let Some(objective) = head.objective.filter(|_| job.backward) {
-            let cancelled = net.backward(objective);
+            // The loss is a mean over samples; apart, each counts as the mean over itself.
+            let scale = if job.objective == Objective::Loss { job.watch.samples.0 as f64 } else { 1.0 };
+            let cancelled = net.backward(objective, scale);
             report.noise = cancelled.is_some_and(|c| c < NOISE_UNITS * T::EPSILON);
         }
         report
@@ -168,12 +161,13 @@ impl<T: Base> Model<T> {
     fn orders(&self, job: &Job<'_>, wants: &FxHashSet<(SiteId, Field)>, give: &mut Give<'_>) -> Report {
         let second = wants.iter().any(|(_, f)| *f == Field::Hvp);
         let keep = second.then(FxHashMap::default);
-        let mut first = First { plan: &self.plan, wanted: wants, give, all: None, keep };
+        let samples = Some(job.watch.samples.0).filter(|&n| n > 1);
+        let mut first = First { plan: &self.plan, wanted: wants, give, all: None, keep, samples };
         let params = |id| self.used(id, job.spec.params);
         let report = self.pass::<T>(job, &params, &mut first, None);
         let First { keep, give, .. } = first;
         if let Some(direction) = keep {
-            let watch = Watch { fields: FxHashSet::default(), grads: direction.keys().copied().collect() };
+            let watch = Watch { grads: direction.keys().copied().collect(), ..Watch::default() };
             let job = Job { watch: &watch, loss: false, ..*job };
             self.second(
                 &job,
@@ -230,6 +224,39 @@ impl<T: Base> Model<T> {
         sum
     }
 
+    /// Can the gradients of single sequences come out of one pass over all of them, kept apart where
+    /// they reach a parameter? Not second order, not tables that heads share, and not a loss whose
+    /// sequences count different numbers of tokens.
+    fn apart(&self, batches: Batches, objective: Objective, wants: &FxHashSet<(SiteId, Field)>) -> bool {
+        let tied = |site: SiteId| self.plan.sites[site].kind == Kind::Embed && self.config.causal();
+        let possible = wants.iter().all(|&(site, field)| field != Field::Hvp && !tied(site));
+        let b = &self.batches[0];
+        let even = || {
+            let counted = |l: &[u32]| l.iter().filter(|&&t| t != IGNORE).count();
+            let mut counts = b.labels.iter().flat_map(|l| l.chunks(b.seq)).map(counted);
+            counts.next().is_none_or(|first| counts.all(|c| c == first))
+        };
+        batches == Batches::EachSample && b.batch > 1 && possible && (objective != Objective::Loss || even())
+    }
+
+    /// Every sequence as a batch of its own, in one pass; fields of the whole batch come with it.
+    fn each(
+        &self,
+        spec: &CaptureSpec,
+        objective: Objective,
+        wants: &FxHashSet<(SiteId, Field)>,
+        sink: &mut dyn Sink,
+    ) -> Report {
+        let batch = &self.batches[0];
+        let watch = Watch { samples: Samples(batch.batch), ..self.watch(wants) };
+        let job = Job { batch, first: 0, spec, objective, watch: &watch, backward: true, loss: false, head: true };
+        let mut report = self.orders(&job, wants, &mut |site, field, tensor| sink.field(site, field, tensor));
+        if objective != Objective::Loss {
+            report.objective = report.objective.map(|x| x / batch.batch as f64);
+        }
+        report
+    }
+
     /// The batches of a capture over several, with the place of each one's first sequence.
     fn parts(&self, batches: Batches) -> Result<Vec<(Batch, usize)>, ModelError> {
         match batches {
@@ -272,6 +299,11 @@ impl<T: Base> Source for Model<T> {
         }
         let (stacked, single): (FxHashSet<_>, FxHashSet<_>) =
             wants.iter().copied().partition(|(_, f)| !parts.is_empty() && per_batch(*f));
+        let all: FxHashSet<_> = wants.iter().copied().filter(|(_, f)| pass_of(*f) > Pass::Weights).collect();
+        if !stacked.is_empty() && self.apart(spec.batches, objective, &all) {
+            let report = self.each(spec, objective, &all, sink);
+            return Ok(announce(report, sink));
+        }
         let mut report = Report::default();
         let once = single.iter().any(|(_, f)| pass_of(*f) > Pass::Weights);
         if once || parts.is_empty() || stacked.is_empty() {
@@ -286,14 +318,19 @@ impl<T: Base> Source for Model<T> {
         if !stacked.is_empty() {
             report = self.several(&parts, spec, objective, &stacked, sink);
         }
-        for (name, value) in [("objective", report.objective), ("loss", report.loss)] {
-            if let Some(value) = value {
-                sink.number(name, value);
-            }
-        }
-        if report.noise {
-            sink.rounding_noise();
-        }
+        announce(report, sink);
         Ok(())
+    }
+}
+
+/// The numbers of a run.
+fn announce(report: Report, sink: &mut dyn Sink) {
+    for (name, value) in [("objective", report.objective), ("loss", report.loss)] {
+        if let Some(value) = value {
+            sink.number(name, value);
+        }
+    }
+    if report.noise {
+        sink.rounding_noise();
     }
 }

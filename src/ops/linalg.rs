@@ -4,9 +4,14 @@
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::lu::partial_pivoting::factor::{lu_in_place, lu_in_place_scratch};
+use faer::linalg::evd;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::matmul::matmul;
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
-use faer::linalg::{evd, matmul::matmul};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
+use memo::Kind;
+
+mod memo;
 
 fn view(x: &[f64], rows: usize, cols: usize) -> MatRef<'_, f64> {
     MatRef::from_row_major_slice(x, rows, cols)
@@ -25,6 +30,18 @@ pub(super) fn gram(a: &[f64], rows: usize, cols: usize) -> Vec<f64> {
         for j in 0..i {
             out[j * rows + i] = out[i * rows + j];
         }
+    }
+    out
+}
+
+/// The lower triangle of `a aᵀ`, which is all that eigenvalues read; zeros above.
+fn lower_gram(a: MatRef<'_, f64>) -> Vec<f64> {
+    let n = a.nrows();
+    let mut out = vec![0.0; n * n];
+    if n * a.ncols() > 0 {
+        let dst: MatMut<'_, f64> = MatMut::from_row_major_slice_mut(&mut out, n, n);
+        let (lower, all) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+        triangular::matmul(dst, lower, Accum::Replace, a, all, a.transpose(), all, 1.0, Par::Seq);
     }
     out
 }
@@ -56,6 +73,10 @@ fn scaled(x: &[f64]) -> Option<(Vec<f64>, f64)> {
 
 /// Singular values, not increasing; `None` where elements are not finite or iterations ran out.
 pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+    memo::remembered(Kind::Singular, x, (rows, cols), || svd_values(x, rows, cols))
+}
+
+fn svd_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
     let (x, scale) = scaled(x)?;
     if rows * cols == 0 {
         return Some(Vec::new());
@@ -71,6 +92,10 @@ pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec
 
 /// Eigenvalues of a symmetric matrix (its lower triangle), not decreasing; `None` as above.
 pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
+    memo::remembered(Kind::Eigen, x, (n, n), || evd_values(x, n))
+}
+
+fn evd_values(x: &[f64], n: usize) -> Option<Vec<f64>> {
     let (x, scale) = scaled(x)?;
     if n == 0 {
         return Some(Vec::new());
@@ -87,10 +112,14 @@ pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
 /// Squared singular values, not increasing, as eigenvalues of the Gram matrix of the smaller side: far
 /// faster than singular values, and exact to the rounding of the largest; `None` as above.
 pub(super) fn spectrum(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+    memo::remembered(Kind::Spectrum, x, (rows, cols), || gram_spectrum(x, rows, cols))
+}
+
+fn gram_spectrum(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
     let (x, scale) = scaled(x)?;
     let a = view(&x, rows, cols);
-    let gram = if rows <= cols { multiply(a, a.transpose()) } else { multiply(a.transpose(), a) };
-    let found = eigenvalues(&gram, rows.min(cols))?;
+    let gram = if rows <= cols { lower_gram(a) } else { lower_gram(a.transpose()) };
+    let found = evd_values(&gram, rows.min(cols))?;
     Some(found.into_iter().rev().map(|v| v.max(0.0) * scale * scale).collect())
 }
 

@@ -73,6 +73,11 @@ impl Held {
     }
 }
 
+/// Sites in line for each thread before they are evaluated.
+const LINE: usize = 2;
+/// Bytes of tensors that are held at most while sites wait in line.
+const LINE_BYTES: usize = 128 << 20;
+
 pub(super) struct Stream<'a> {
     binding: &'a Binding,
     demand: &'a Demand,
@@ -94,6 +99,8 @@ pub(super) struct Stream<'a> {
     missing: Vec<usize>,
     /// Per leaf: frontier nodes that wait with this tensor at hand.
     uses: Vec<usize>,
+    /// Frontier nodes that wait for evaluation, by site.
+    line: Vec<Vec<usize>>,
     run: usize,
     fault: Option<SourceError>,
     noisy_runs: u64,
@@ -135,6 +142,7 @@ impl<'a> Stream<'a> {
             waiting: demand.groups.clone(),
             missing: demand.frontier.iter().map(|f| f.needs.len()).collect(),
             uses: vec![0; graph.leaves.len()],
+            line: Vec::new(),
             run: 0,
             fault: None,
             noisy_runs: 0,
@@ -173,6 +181,7 @@ impl<'a> Stream<'a> {
             self.runs += 1;
             source.run(&spec, &[], self)?;
         }
+        self.evaluate_line();
         match self.fault.take().or_else(|| self.undelivered(run)) {
             Some(fault) => Err(fault),
             None => Ok(()),
@@ -225,25 +234,40 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Evaluates everything that is ready now that a group is complete.
+    /// Puts everything that is ready now that a group is complete in line for evaluation.
     fn evaluate(&mut self, group: usize) {
         let demand = self.demand;
         let users = self.members[group].iter().flat_map(|&d| demand.deliveries[d].users.iter().copied());
         let mut ready: Vec<usize> = users.filter(|&f| self.missing[f] == 0).collect();
         ready.sort_unstable();
         ready.dedup();
-        let want: Vec<BoundId> = ready.iter().map(|&f| demand.frontier[f].node).collect();
+        for &f in &ready {
+            self.missing[f] = usize::MAX;
+        }
+        self.line.push(ready);
+        let threads = rayon::current_num_threads();
+        if threads == 1 || self.line.len() >= LINE * threads || self.held.bytes >= LINE_BYTES {
+            self.evaluate_line();
+        }
+    }
+
+    /// Evaluates what is in line, sites side by side, and lets go of their tensors.
+    fn evaluate_line(&mut self) {
+        let demand = self.demand;
         let is_leaf = |n: &BoundId| matches!(self.binding.graph.nodes[*n], BoundNode::Leaf(_));
-        let compute: Vec<BoundId> = want.iter().copied().filter(|n| !is_leaf(n)).collect();
+        let line = std::mem::take(&mut self.line);
+        let compute = |ready: &Vec<usize>| -> Vec<BoundId> {
+            ready.iter().map(|&f| demand.frontier[f].node).filter(|n| !is_leaf(n)).collect()
+        };
+        let wants: Vec<Vec<BoundId>> = line.iter().map(compute).collect();
         let start = Instant::now();
-        let results = self.engine.evaluate(&self.binding.graph, &compute, &self.values);
+        let results = self.engine.evaluate_each(&self.binding.graph, &wants, &self.values);
         self.engine_seconds += start.elapsed().as_secs_f64();
-        for (node, tensor) in compute.into_iter().zip(results) {
+        for (node, tensor) in wants.into_iter().flatten().zip(results.into_iter().flatten()) {
             self.values.set(node, tensor);
             self.explain(node);
         }
-        for f in ready {
-            self.missing[f] = usize::MAX;
+        for f in line.into_iter().flatten() {
             for &d in &demand.frontier[f].needs {
                 self.release(demand.deliveries[d].leaf);
             }

@@ -10,7 +10,9 @@ pub mod gemm;
 pub mod nn;
 pub mod par;
 pub mod real;
+mod pool;
 mod shared;
+pub mod simd;
 pub mod tape;
 pub mod write;
 
@@ -18,7 +20,6 @@ pub use shared::Shared;
 
 use half::{bf16, f16};
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// Sizes of the axes, outermost first. Rank 0 (no axes) is a number.
 pub type Dims = SmallVec<[usize; 4]>;
@@ -97,8 +98,8 @@ impl Tensor {
     ///
     /// # Panics
     /// When the number of elements differs: a fault in the calling code, never in a user's input.
-    pub fn new<T: Element>(dims: &[usize], data: impl Into<Arc<[T]>>) -> Self {
-        Tensor::shared(dims, Shared::from(data.into()))
+    pub fn new<T: Element>(dims: &[usize], data: impl Into<Shared<T>>) -> Self {
+        Tensor::shared(dims, data.into())
     }
 
     /// A tensor over shared elements.

@@ -1,6 +1,7 @@
 //! Parallel loops over slices with a partition that does not depend on the number of threads.
 
 use super::real::Real;
+use super::simd::{sum1, sum2, wide};
 use rayon::prelude::*;
 
 /// Elements of one task.
@@ -62,9 +63,7 @@ pub fn fold_rows<R: Real>(
         .collect();
     let mut total = vec![R::default(); width];
     for part in &parts {
-        for (t, &p) in total.iter_mut().zip(part) {
-            *t += p;
-        }
+        add_row(&mut total, part);
     }
     total
 }
@@ -76,26 +75,40 @@ pub fn column_sums<R: Real>(x: &[R], width: usize) -> Vec<R> {
     }
     fold_rows(x.len() / width, width, width, |range, part| {
         for row in x[range.start * width..range.end * width].chunks_exact(width) {
-            for (p, &v) in part.iter_mut().zip(row) {
-                *p += v;
-            }
+            add_row(part, row);
         }
     })
 }
 
 /// The inner product, accumulated in chunks that are joined in order.
 pub fn dot<R: Real>(a: &[R], b: &[R]) -> R {
-    let parts: Vec<R> = a
-        .par_chunks(1024)
-        .zip(b.par_chunks(1024))
-        .map(|(a, b)| {
-            let mut s = R::default();
-            for (&x, &y) in a.iter().zip(b) {
-                s += x * y;
-            }
-            s
-        })
-        .collect();
+    let parts = a.par_chunks(DOT).zip(b.par_chunks(DOT)).with_min_len(8);
+    in_order(parts.map(|(a, b)| dot_here(a, b)).collect())
+}
+
+/// The sum, accumulated as [`dot`] is.
+pub fn sum<R: Real>(a: &[R]) -> R {
+    in_order(a.par_chunks(DOT).with_min_len(8).map(sum_here).collect())
+}
+
+/// Elements of a partial sum.
+const DOT: usize = 1 << 11;
+
+wide! {
+    fn dot_here<R: Real>(a: &[R], b: &[R]) -> R {
+        sum2(a, b, |x, y| x * y)
+    }
+    fn sum_here<R: Real>(a: &[R]) -> R {
+        sum1(a, |x| x)
+    }
+    fn add_row<R: Real>(total: &mut [R], row: &[R]) {
+        for (t, &v) in total.iter_mut().zip(row) {
+            *t += v;
+        }
+    }
+}
+
+fn in_order<R: Real>(parts: Vec<R>) -> R {
     let mut s = R::default();
     for p in parts {
         s += p;

@@ -56,7 +56,7 @@ pub trait Real:
 }
 
 /// A plain floating-point type.
-pub trait Base: Real<Base = Self> + Element + PartialOrd {
+pub trait Base: Real<Base = Self> + Element + PartialOrd + faer::traits::ComplexField {
     /// Unit roundoff times two: the distance from 1 to the next number.
     const EPSILON: f64;
     /// Narrows from f64.

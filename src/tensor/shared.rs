@@ -13,6 +13,8 @@ pub struct Shared<T>(Inner<T>);
 #[derive(Clone)]
 enum Inner<T> {
     Owned(Arc<[T]>),
+    /// As a vector, which it costs nothing to take in.
+    Buffer(Arc<Vec<T>>),
     /// Bytes of a map that are elements as they lie there.
     Mapped(Arc<Mmap>, std::ops::Range<usize>),
 }
@@ -32,11 +34,24 @@ impl<T> From<Arc<[T]>> for Shared<T> {
     }
 }
 
+impl<T> From<Vec<T>> for Shared<T> {
+    fn from(data: Vec<T>) -> Self {
+        Shared(Inner::Buffer(Arc::new(data)))
+    }
+}
+
+impl<T> From<Arc<Vec<T>>> for Shared<T> {
+    fn from(data: Arc<Vec<T>>) -> Self {
+        Shared(Inner::Buffer(data))
+    }
+}
+
 impl<T: Pod> Deref for Shared<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
         match &self.0 {
             Inner::Owned(data) => data,
+            Inner::Buffer(data) => data,
             Inner::Mapped(map, bytes) => bytemuck::cast_slice(&map[bytes.clone()]),
         }
     }

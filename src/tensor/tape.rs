@@ -6,8 +6,8 @@
 
 use super::Dims;
 use super::par;
+use super::pool::Pool;
 use super::real::Real;
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// A variable: index of its node.
@@ -23,6 +23,8 @@ pub trait Op<R: Real>: Send {
 
 enum Value<R> {
     Own(Vec<R>),
+    /// Somebody observes it.
+    Seen(Arc<Vec<R>>),
     Shared(Arc<[R]>),
 }
 
@@ -31,6 +33,8 @@ struct Node<R: Real> {
     dims: Dims,
     op: Option<Box<dyn Op<R>>>,
     needs: bool,
+    /// Gradients that are kept apart, one per sample; 1 where they are added.
+    samples: usize,
 }
 
 /// The recorded operations and their values.
@@ -44,16 +48,22 @@ pub struct Tape<R: Real> {
     pub cancellation: Option<f64>,
 }
 
-/// Buffers by length, reused within a tape.
-struct Pool<R>(FxHashMap<usize, Vec<Vec<R>>>);
+impl<R: Real> Drop for Tape<R> {
+    fn drop(&mut self) {
+        for node in std::mem::take(&mut self.nodes) {
+            self.pool.release(node.value);
+        }
+        self.pool.bequeath();
+    }
+}
 
 impl<R: Real> Pool<R> {
-    fn take(&mut self, n: usize) -> Vec<R> {
-        self.0.get_mut(&n).and_then(Vec::pop).unwrap_or_else(|| vec![R::default(); n])
-    }
-    fn give(&mut self, buffer: Vec<R>) {
-        if buffer.len() >= 1024 {
-            self.0.entry(buffer.len()).or_default().push(buffer);
+    /// Keeps the buffer of a value that nobody else holds.
+    fn release(&mut self, value: Value<R>) {
+        match value {
+            Value::Own(x) => self.give(x),
+            Value::Seen(x) => Arc::try_unwrap(x).into_iter().for_each(|x| self.give(x)),
+            Value::Shared(_) => {}
         }
     }
 }
@@ -64,7 +74,7 @@ impl<R: Real> Tape<R> {
         Tape {
             nodes: Vec::new(),
             grads: Vec::new(),
-            pool: Pool(FxHashMap::default()),
+            pool: Pool::inherit(),
             record,
             cancellation: None,
         }
@@ -88,13 +98,21 @@ impl<R: Real> Tape<R> {
             dims: dims.into(),
             op: None,
             needs: needs && self.record,
+            samples: 1,
         })
+    }
+
+    /// Keeps the gradients of a leaf apart by sample, where the rows of what uses it are `samples` runs
+    /// of equal length: its gradient is then as many tensors, one after the other. The operations that
+    /// can do so are `linear`, `layer_norm`, `add_table` and `gather`.
+    pub fn apart(&mut self, v: Var, samples: usize) {
+        self.nodes[v.0].samples = samples;
     }
 
     /// A constant.
     pub fn constant(&mut self, dims: &[usize], value: Vec<R>) -> Var {
         debug_assert_eq!(dims.iter().product::<usize>(), value.len());
-        self.add(Node { value: Value::Own(value), dims: dims.into(), op: None, needs: false })
+        self.add(Node { value: Value::Own(value), dims: dims.into(), op: None, needs: false, samples: 1 })
     }
 
     /// Records an operation whose value is computed; `needs` is true where an input needs a gradient.
@@ -102,7 +120,7 @@ impl<R: Real> Tape<R> {
         debug_assert_eq!(dims.iter().product::<usize>(), value.len());
         let needs = needs && self.record;
         let op: Option<Box<dyn Op<R>>> = if needs { Some(Box::new(op)) } else { None };
-        self.add(Node { value: Value::Own(value), dims: dims.into(), op, needs })
+        self.add(Node { value: Value::Own(value), dims: dims.into(), op, needs, samples: 1 })
     }
 
     fn add(&mut self, node: Node<R>) -> Var {
@@ -115,7 +133,21 @@ impl<R: Real> Tape<R> {
     pub fn value(&self, v: Var) -> &[R] {
         match &self.nodes[v.0].value {
             Value::Own(x) => x,
+            Value::Seen(x) => x,
             Value::Shared(x) => x,
+        }
+    }
+
+    /// The elements of a variable, shared with the tape where it made them.
+    pub fn share(&mut self, v: Var) -> Arc<Vec<R>> {
+        let value = &mut self.nodes[v.0].value;
+        if let Value::Own(x) = value {
+            *value = Value::Seen(Arc::new(std::mem::take(x)));
+        }
+        match value {
+            Value::Seen(x) => x.clone(),
+            Value::Own(x) => Arc::new(x.clone()),
+            Value::Shared(x) => Arc::new(x.to_vec()),
         }
     }
 
@@ -145,14 +177,14 @@ impl<R: Real> Tape<R> {
         self.nodes[v.0].needs |= self.record;
     }
 
-    /// Walks back from the number `from`, calling `done` with every variable whose gradient is
-    /// final. The tape is used up.
-    pub fn backward(&mut self, from: Var, done: &mut dyn FnMut(Var, &[R])) {
+    /// Walks back from `scale` times the number `from`, calling `done` with every variable whose gradient
+    /// is final. The tape is used up.
+    pub fn backward(&mut self, from: Var, scale: f64, done: &mut dyn FnMut(Var, &[R])) {
         if !self.nodes[from.0].needs {
             return;
         }
         let n = self.value(from).len();
-        self.grads[from.0] = Some(vec![R::of(1.0); n]);
+        self.grads[from.0] = Some(vec![R::of(scale); n]);
         for i in (0..=from.0).rev() {
             let op = self.nodes[i].op.take();
             if let Some(g) = self.grads[i].take() {
@@ -162,9 +194,8 @@ impl<R: Real> Tape<R> {
                     None => self.pool.give(g),
                 }
             }
-            if let Value::Own(x) = std::mem::replace(&mut self.nodes[i].value, Value::Own(Vec::new())) {
-                self.pool.give(x);
-            }
+            let value = std::mem::replace(&mut self.nodes[i].value, Value::Own(Vec::new()));
+            self.pool.release(value);
         }
     }
 }
@@ -187,6 +218,10 @@ impl<R: Real> Backward<'_, R> {
     /// Is the gradient of this input wanted?
     pub fn needs(&self, v: Var) -> bool {
         self.tape.needs(v)
+    }
+    /// How many gradients of this input are kept apart.
+    pub fn samples(&self, v: Var) -> usize {
+        self.tape.nodes[v.0].samples
     }
     /// A buffer with arbitrary contents.
     pub fn buffer(&mut self, n: usize) -> Vec<R> {
@@ -216,7 +251,7 @@ impl<R: Real> Backward<'_, R> {
         match self.tape.grads[v.0].take() {
             Some(g) => (g, true),
             None => {
-                let n = self.tape.value(v).len();
+                let n = self.tape.value(v).len() * self.samples(v);
                 (self.tape.pool.take(n), false)
             }
         }

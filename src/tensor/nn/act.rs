@@ -3,6 +3,7 @@
 use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
+use crate::tensor::simd::wide;
 use crate::tensor::tape::{Backward, Op, Tape, Var};
 
 /// A non-linearity.
@@ -73,28 +74,32 @@ fn slope<R: Real>(act: Act, x: R) -> R {
     }
 }
 
-/// Runs `body` with `act` known at compile time, so that the loop vectorises.
-macro_rules! each {
-    ($act:expr, $k:ident => $body:expr) => {
-        match $act {
-            Act::Gelu => {
-                const $k: Act = Act::Gelu;
-                $body
-            }
-            Act::GeluTanh => {
-                const $k: Act = Act::GeluTanh;
-                $body
-            }
-            Act::Relu => {
-                const $k: Act = Act::Relu;
-                $body
-            }
-            Act::Silu => {
-                const $k: Act = Act::Silu;
-                $body
-            }
+/// A non-linearity that is known at compile time, so that loops over it vectorise.
+trait Known {
+    const ACT: Act;
+}
+
+macro_rules! known {
+    ($($name:ident),+) => {$(
+        struct $name;
+        impl Known for $name {
+            const ACT: Act = Act::$name;
         }
-    };
+    )+};
+}
+known!(Gelu, GeluTanh, Relu, Silu);
+
+wide! {
+    fn apply<R: Real, K: Known>(y: &mut [R], x: &[R]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = value(K::ACT, x);
+        }
+    }
+    fn multiply_slope<R: Real, K: Known>(g: &mut [R], x: &[R]) {
+        for (g, &x) in g.iter_mut().zip(x) {
+            *g *= slope(K::ACT, x);
+        }
+    }
 }
 
 struct Activation {
@@ -107,11 +112,13 @@ pub fn activation<R: Real>(t: &mut Tape<R>, x: Var, act: Act) -> Var {
     let n = t.value(x).len();
     let mut y = t.buffer(n);
     let xs = t.value(x);
-    each!(act, K => par::map1(&mut y, xs, |y, x| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = value(K, x);
-        }
-    }));
+    let kernel = match act {
+        Act::Gelu => apply::<R, Gelu>,
+        Act::GeluTanh => apply::<R, GeluTanh>,
+        Act::Relu => apply::<R, Relu>,
+        Act::Silu => apply::<R, Silu>,
+    };
+    par::map1(&mut y, xs, kernel);
     let dims: Dims = t.dims(x).into();
     let needs = t.needs(x);
     t.push(&dims, y, needs, Activation { x, act })
@@ -120,11 +127,13 @@ pub fn activation<R: Real>(t: &mut Tape<R>, x: Var, act: Act) -> Var {
 impl<R: Real> Op<R> for Activation {
     fn backward(self: Box<Self>, mut g: Vec<R>, cx: &mut Backward<'_, R>) {
         let xs = cx.value(self.x);
-        each!(self.act, K => par::map1(&mut g, xs, |g, x| {
-            for (g, &x) in g.iter_mut().zip(x) {
-                *g *= slope(K, x);
-            }
-        }));
+        let kernel = match self.act {
+            Act::Gelu => multiply_slope::<R, Gelu>,
+            Act::GeluTanh => multiply_slope::<R, GeluTanh>,
+            Act::Relu => multiply_slope::<R, Relu>,
+            Act::Silu => multiply_slope::<R, Silu>,
+        };
+        par::map1(&mut g, xs, kernel);
         cx.give(self.x, g);
     }
 }

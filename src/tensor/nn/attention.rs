@@ -2,6 +2,7 @@
 
 use crate::tensor::gemm::{Into, View, batched, product_here};
 use crate::tensor::real::Real;
+use crate::tensor::simd::{sum1, sum2, top, wide};
 use crate::tensor::tape::{Backward, Op, Tape, Var};
 use rayon::prelude::*;
 
@@ -101,36 +102,25 @@ fn masked_softmax<R: Real>(row: &mut [R], seen: usize, mask: Mask) {
     }
 }
 
-/// Softmax in place; the largest element is taken off as a constant, which changes nothing.
-pub(super) fn softmax<R: Real>(row: &mut [R]) {
-    let Some(&first) = row.first() else { return };
-    let mut top = first.value();
-    for &x in row.iter() {
-        let v = x.value();
-        top = if v > top { v } else { top };
+wide! {
+    /// Softmax in place; the largest element is taken off as a constant, which changes nothing.
+    pub(super) fn softmax<R: Real>(row: &mut [R]) {
+        let most = R::lift(top(row));
+        for x in row.iter_mut() {
+            *x = (*x - most).exp();
+        }
+        let inv = R::of(1.0) / sum1(row, |x| x);
+        for x in row.iter_mut() {
+            *x *= inv;
+        }
     }
-    let top = R::lift(top);
-    let mut sum = R::default();
-    for x in row.iter_mut() {
-        *x = (*x - top).exp();
-    }
-    for &x in row.iter() {
-        sum += x;
-    }
-    let inv = R::of(1.0) / sum;
-    for x in row.iter_mut() {
-        *x *= inv;
-    }
-}
 
-/// Turns the gradient of softmax's output into that of its input.
-pub(super) fn softmax_backward<R: Real>(g: &mut [R], p: &[R]) {
-    let mut s = R::default();
-    for (&g, &p) in g.iter().zip(p) {
-        s += g * p;
-    }
-    for (g, &p) in g.iter_mut().zip(p) {
-        *g = p * (*g - s);
+    /// Turns the gradient of softmax's output into that of its input.
+    pub(super) fn softmax_backward<R: Real>(g: &mut [R], p: &[R]) {
+        let s = sum2(g, p, |g, p| g * p);
+        for (g, &p) in g.iter_mut().zip(p) {
+            *g = p * (*g - s);
+        }
     }
 }
 

@@ -122,8 +122,10 @@ impl<R: Real> Op<R> for AddTable {
     fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
         if cx.needs(self.table) {
             let mut d = cx.zeroed(self.table);
+            let table = cx.value(self.table).len();
+            let rows = (g.len() / self.width / cx.samples(self.table)).max(1);
             for (r, row) in g.chunks_exact(self.width).enumerate() {
-                let at = (r % self.period) * self.width;
+                let at = r / rows * table + (r % self.period) * self.width;
                 for (d, &v) in d[at..at + self.width].iter_mut().zip(row) {
                     *d += v;
                 }

@@ -1,7 +1,7 @@
 //! Linear maps in both layouts.
 
 use crate::tensor::Dims;
-use crate::tensor::gemm::{Into, View, product};
+use crate::tensor::gemm::{Into, View, batched, product};
 use crate::tensor::par;
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Op, Tape, Var};
@@ -70,19 +70,33 @@ impl<R: Real> Op<R> for Linear {
         if cx.needs(self.w) {
             let (mut dw, held) = cx.slot(self.w);
             let into = if held { Into::Add } else { Into::Set };
-            let (x, gv) = (View::new(n, inner), View::new(n, outer));
-            match self.layout {
-                Layout::OutIn => {
-                    product(&mut dw, &g, cx.value(self.x), [View::new(outer, inner), gv.t(), x], 1.0, into)
+            let samples = cx.samples(self.w);
+            let rows = n / samples;
+            let x = |s: usize| View::new(rows, inner).at(s * rows * inner);
+            let gv = |s: usize| View::new(rows, outer).at(s * rows * outer);
+            let xs = cx.value(self.x);
+            match (self.layout, samples) {
+                (Layout::OutIn, 1) => {
+                    product(&mut dw, &g, xs, [View::new(outer, inner), gv(0).t(), x(0)], 1.0, into)
                 }
-                Layout::InOut => {
-                    product(&mut dw, cx.value(self.x), &g, [View::new(inner, outer), x.t(), gv], 1.0, into)
+                (Layout::InOut, 1) => {
+                    product(&mut dw, xs, &g, [View::new(inner, outer), x(0).t(), gv(0)], 1.0, into)
+                }
+                (Layout::OutIn, _) => {
+                    let d = |s: usize| View::new(outer, inner).at(s * outer * inner);
+                    batched(samples, &mut dw, &g, xs, |s| [d(s), gv(s).t(), x(s)], 1.0, into)
+                }
+                (Layout::InOut, _) => {
+                    let d = |s: usize| View::new(inner, outer).at(s * outer * inner);
+                    batched(samples, &mut dw, xs, &g, |s| [d(s), x(s).t(), gv(s)], 1.0, into)
                 }
             }
             cx.put(self.w, dw);
         }
         if let Some(b) = self.b.filter(|&b| cx.needs(b)) {
-            cx.give(b, par::column_sums(&g, outer));
+            let rows = g.len() / cx.samples(b);
+            let sums = g.chunks(rows.max(1)).flat_map(|g| par::column_sums(g, outer)).collect();
+            cx.give(b, sums);
         }
         if cx.needs(self.x) {
             let (mut dx, held) = cx.slot(self.x);

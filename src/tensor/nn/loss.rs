@@ -2,6 +2,7 @@
 
 use crate::tensor::par;
 use crate::tensor::real::Real;
+use crate::tensor::simd::{sum1, top, wide};
 use crate::tensor::tape::{Backward, Op, Tape, Var};
 use rayon::prelude::*;
 
@@ -15,19 +16,18 @@ struct Pick<R> {
     norms: Vec<R>,
 }
 
-fn log_sum_exp<R: Real>(row: &[R]) -> R {
-    let Some(&first) = row.first() else { return R::default() };
-    let mut top = first.value();
-    for &x in row {
-        let v = x.value();
-        top = if v > top { v } else { top };
+wide! {
+    fn log_sum_exp<R: Real>(row: &[R]) -> R {
+        let most = R::lift(top(row));
+        most + sum1(row, |x| (x - most).exp()).ln()
     }
-    let top = R::lift(top);
-    let mut sum = R::default();
-    for &x in row {
-        sum += (x - top).exp();
+
+    /// `-e^(x - norm) g`, the gradient of a likelihood but for its target.
+    fn against<R: Real>(d: &mut [R], x: &[R], norm: R, g: R) {
+        for (d, &x) in d.iter_mut().zip(x) {
+            *d = -((x - norm).exp() * g);
+        }
     }
-    top + sum.ln()
 }
 
 /// Element `targets[n]` of the log softmax of row `n`; 0 where the target is [`IGNORE`]. One number
@@ -59,9 +59,7 @@ impl<R: Real> Op<R> for Pick<R> {
                 d.fill(R::default());
                 return;
             }
-            for (d, &x) in d.iter_mut().zip(&xs[r * width..][..width]) {
-                *d = -((x - self.norms[r]).exp() * g[r]);
-            }
+            against(d, &xs[r * width..][..width], self.norms[r], g[r]);
             d[id as usize] += g[r];
         });
         cx.give(self.logits, d);
@@ -78,7 +76,7 @@ pub fn dot<R: Real>(t: &mut Tape<R>, x: Var, with: Option<Var>) -> Var {
     let xs = t.value(x);
     let y = match with {
         Some(c) => par::dot(xs, t.value(c)),
-        None => par::dot(xs, &vec![R::of(1.0); xs.len()]),
+        None => par::sum(xs),
     };
     let needs = t.needs(x);
     t.push(&[], vec![y], needs, Dot { x, with })

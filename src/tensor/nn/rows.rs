@@ -33,11 +33,14 @@ pub fn gather<R: Real>(
 impl<R: Real> Op<R> for Gather {
     fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
         let mut d = cx.zeroed(self.table);
-        for (row, &id) in
-            g.chunks_exact(self.width).zip(&self.ids).filter(|(_, id)| Some(**id) != self.frozen)
-        {
-            for (d, &v) in d[id as usize * self.width..][..self.width].iter_mut().zip(row) {
-                *d += v;
+        let table = cx.value(self.table).len();
+        let rows = (self.ids.len() / cx.samples(self.table)).max(1);
+        for (r, (row, &id)) in g.chunks_exact(self.width).zip(&self.ids).enumerate() {
+            if Some(id) != self.frozen {
+                let at = r / rows * table + id as usize * self.width;
+                for (d, &v) in d[at..at + self.width].iter_mut().zip(row) {
+                    *d += v;
+                }
             }
         }
         cx.put(self.table, d);

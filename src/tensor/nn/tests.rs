@@ -127,7 +127,7 @@ fn gradients<R: Real>(case: &Case, inputs: &[Vec<R>]) -> (R, Vec<Vec<R>>) {
     let f = dot(&mut t, y, Some(w));
     let value = t.value(f)[0];
     let mut grads: Vec<Vec<R>> = inputs.iter().map(|x| vec![R::default(); x.len()]).collect();
-    t.backward(f, &mut |v, g| {
+    t.backward(f, 1.0, &mut |v, g| {
         if let Some(i) = leaves.iter().position(|&l| l == v) {
             grads[i].copy_from_slice(g);
         }
@@ -201,7 +201,7 @@ fn frozen_rows_have_no_gradient() {
     let y = gather(&mut t, table, vec![0, 2, 2], &[3], Some(0));
     let f = dot(&mut t, y, None);
     let mut grad = Vec::new();
-    t.backward(f, &mut |v, g| {
+    t.backward(f, 1.0, &mut |v, g| {
         if v == table {
             grad = g.to_vec();
         }

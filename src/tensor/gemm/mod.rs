@@ -1,11 +1,14 @@
-//! Strided matrix products through the `gemm` crate, over any [`Real`].
+//! Strided matrix products through faer, over any [`Real`].
 //!
-//! The split over threads never splits the summed axis, so that a product has the same bits on any
-//! number of threads (held by a test).
+//! A large destination is cut into blocks, which depend on its sizes alone, so that a product has the
+//! same bits on any number of threads (held by a test).
+
+mod dual;
 
 use super::real::Real;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
-use std::any::TypeId;
 
 /// Where a matrix lies in a slice: element (i, j) at `offset + i * rs + j * cs`.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +59,20 @@ pub enum Into {
 /// `dst = alpha a b` or `dst += alpha a b` under the three views, on all threads of the pool where it is worth it.
 pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], alpha: f64, into: Into) {
     check(dst.len(), dv, a.len(), av, b.len(), bv);
-    let threads = gemm::Parallelism::Rayon(rayon::current_num_threads());
-    // SAFETY: `check` saw that every view lies inside its slice, and `dst` is borrowed mutably.
-    unsafe { raw(dst.as_mut_ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into, threads) }
+    if R::PARTS > 1 {
+        return dual::product(dst, a, b, [dv, av, bv], alpha, into);
+    }
+    let blocks = blocks(dv, av.cols);
+    let out = Shared(dst.as_mut_ptr());
+    let run = |block: &Block| {
+        let [d, x, y] = block.views([dv, av, bv]);
+        // SAFETY: `check` saw that every view lies inside its slice; blocks of a destination are disjoint.
+        unsafe { plain(out.ptr(), d, a.as_ptr(), x, b.as_ptr(), y, alpha, into) }
+    };
+    match blocks.as_slice() {
+        [one] => run(one),
+        several => several.par_iter().for_each(run),
+    }
 }
 
 /// The same on the calling thread alone, for callers that are parallel themselves.
@@ -71,8 +85,45 @@ pub fn product_here<R: Real>(
     into: Into,
 ) {
     check(dst.len(), dv, a.len(), av, b.len(), bv);
-    // SAFETY: as in `product`.
-    unsafe { raw(dst.as_mut_ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into, gemm::Parallelism::None) }
+    // SAFETY: `check` saw that every view lies inside its slice, and `dst` is borrowed mutably.
+    unsafe { here(dst.as_mut_ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into) }
+}
+
+/// Operations of a block of a parallel product.
+const BLOCK: usize = 1 << 25;
+/// The most blocks of a product.
+const MOST: usize = 16;
+
+/// Rows and columns of a destination.
+struct Block {
+    rows: std::ops::Range<usize>,
+    cols: std::ops::Range<usize>,
+}
+
+impl Block {
+    fn views(&self, [d, a, b]: [View; 3]) -> [View; 3] {
+        let part = |v: View, rows: &std::ops::Range<usize>, cols: &std::ops::Range<usize>| View {
+            offset: v.offset + rows.start * v.rs + cols.start * v.cs,
+            rows: rows.len(),
+            cols: cols.len(),
+            ..v
+        };
+        let inner = 0..a.cols;
+        [part(d, &self.rows, &self.cols), part(a, &self.rows, &inner), part(b, &inner, &self.cols)]
+    }
+}
+
+/// Cuts the longer side of a destination; how depends on sizes alone.
+fn blocks(d: View, inner: usize) -> Vec<Block> {
+    let work = d.rows.saturating_mul(d.cols).saturating_mul(2 * inner);
+    let parts = (work / BLOCK).clamp(1, MOST);
+    let (by_rows, long) = if d.rows >= d.cols { (true, d.rows) } else { (false, d.cols) };
+    let step = long.div_ceil(parts).next_multiple_of(if by_rows { 16 } else { 96 }).max(1);
+    let block = |at: usize| {
+        let range = at..(at + step).min(long);
+        if by_rows { Block { rows: range, cols: 0..d.cols } } else { Block { rows: 0..d.rows, cols: range } }
+    };
+    (0..long.max(1)).step_by(step).map(block).collect()
 }
 
 struct Shared<R>(*mut R);
@@ -107,7 +158,7 @@ pub fn batched<R: Real>(
         let [dv, av, bv] = views(i);
         check(len, dv, a.len(), av, b.len(), bv);
         // SAFETY: views lie inside their slices, and `disjoint` saw that no two destinations meet.
-        unsafe { raw(out.ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into, gemm::Parallelism::None) }
+        unsafe { here(out.ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into) }
     });
 }
 
@@ -137,7 +188,7 @@ fn check(d: usize, dv: View, a: usize, av: View, b: usize, bv: View) {
 /// # Safety
 /// Every view lies inside memory that may be read (and written, for `dst`), and `dst` meets no other.
 #[allow(clippy::too_many_arguments)]
-unsafe fn raw<R: Real>(
+unsafe fn here<R: Real>(
     dst: *mut R,
     dv: View,
     a: *const R,
@@ -146,69 +197,41 @@ unsafe fn raw<R: Real>(
     bv: View,
     alpha: f64,
     into: Into,
-    threads: gemm::Parallelism,
 ) {
-    let p = R::PARTS;
-    // (destination part, left part, right part): value, then the two terms of the product rule.
-    let terms: &[(usize, usize, usize)] =
-        if p == 1 { &[(0, 0, 0)] } else { &[(0, 0, 0), (1, 0, 1), (1, 1, 0)] };
-    for &(i, j, k) in terms {
-        let read = into == Into::Add || (i, j) == (1, 1);
-        // SAFETY: a `Real` is `PARTS` numbers of its base side by side (`repr(C)`).
-        unsafe {
-            one::<R::Base>(
-                (dst.add(dv.offset) as *mut R::Base).add(i),
-                (a.add(av.offset) as *const R::Base).add(j),
-                (b.add(bv.offset) as *const R::Base).add(k),
-                [dv, av, bv],
-                p,
-                alpha,
-                read,
-                threads,
-            );
+    // SAFETY: the caller's.
+    unsafe {
+        match R::PARTS {
+            1 => plain(dst, dv, a, av, b, bv, alpha, into),
+            _ => dual::here(dst, dv, a, av, b, bv, alpha, into),
         }
     }
 }
 
 /// # Safety
-/// As for [`raw`]; strides are counted in `parts`.
+/// As for [`here`]; `R` is a plain number, its own base.
 #[allow(clippy::too_many_arguments)]
-unsafe fn one<T: super::real::Base>(
-    dst: *mut T,
-    a: *const T,
-    b: *const T,
-    [dv, av, bv]: [View; 3],
-    parts: usize,
+unsafe fn plain<R: Real>(
+    dst: *mut R,
+    dv: View,
+    a: *const R,
+    av: View,
+    b: *const R,
+    bv: View,
     alpha: f64,
-    read: bool,
-    threads: gemm::Parallelism,
+    into: Into,
 ) {
-    let s = |x: usize| (x * parts) as isize;
-    // SAFETY: `T` is f32 or f64, which `gemm` knows; strides and sizes were checked by the callers.
+    debug_assert_eq!(R::PARTS, 1);
+    let s = |x: usize| x as isize;
+    // SAFETY: a `Real` of one part is its base; the views lie inside what the pointers may reach.
     unsafe {
-        gemm::gemm::<T>(
-            dv.rows,
-            dv.cols,
-            av.cols,
-            dst,
-            s(dv.cs),
-            s(dv.rs),
-            read,
-            a,
-            s(av.cs),
-            s(av.rs),
-            b,
-            s(bv.cs),
-            s(bv.rs),
-            T::of(1.0),
-            T::of(alpha),
-            false,
-            false,
-            false,
-            threads,
-        );
+        let dst = (dst as *mut R::Base).add(dv.offset);
+        let (a, b) = ((a as *const R::Base).add(av.offset), (b as *const R::Base).add(bv.offset));
+        let dst = MatMut::from_raw_parts_mut(dst, dv.rows, dv.cols, s(dv.rs), s(dv.cs));
+        let a = MatRef::from_raw_parts(a, av.rows, av.cols, s(av.rs), s(av.cs));
+        let b = MatRef::from_raw_parts(b, bv.rows, bv.cols, s(bv.rs), s(bv.cs));
+        let accum = if into == Into::Add { Accum::Add } else { Accum::Replace };
+        matmul(dst, accum, a, b, R::Base::of(alpha), Par::Seq);
     }
-    debug_assert!(TypeId::of::<T>() == TypeId::of::<f32>() || TypeId::of::<T>() == TypeId::of::<f64>());
 }
 
 #[cfg(test)]
