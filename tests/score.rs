@@ -45,6 +45,10 @@ fn snip_is_what_it_says() {
     assert_eq!(source.asked[0], (spec, wants), "only what is mentioned");
 }
 
+fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
 #[test]
 fn forward_tensors_are_dropped_at_once() {
     let mut b = Build::default();
@@ -55,9 +59,12 @@ fn forward_tensors_are_dropped_at_once() {
         b.program("m", root, CaptureSpec::default());
     }
     let mut source = Fake::new(10);
-    let scores = score(&b, &mut source);
+    let scores = on_threads(1, || score(&b, &mut source));
     assert_eq!(source.asked[0].1.len(), 20);
     assert_eq!(scores.peak_tensors, 1);
+    let beside = on_threads(2, || score(&b, &mut Fake::new(10)));
+    assert!((2..=4).contains(&beside.peak_tensors), "two sites in line for each thread");
+    assert_eq!(values(&scores), values(&beside));
     assert_eq!(source.asked[0].0.objective, None, "no gradients are asked for");
 }
 
@@ -71,12 +78,13 @@ fn tensors_wait_only_for_programs_that_mix_them() {
         let root = b.fold("sum", sites(Kind::Head), m);
         b.program("apart", root, CaptureSpec::default());
     }
-    assert_eq!(score(&b, &mut Fake::new(10)).peak_tensors, 1);
+    let peak = |b: &Build| on_threads(1, || score(b, &mut Fake::new(10)).peak_tensors);
+    assert_eq!(peak(&b), 1);
     let x = b.op("mul", &[v, g]);
     let m = b.op("mean", &[x]);
     let root = b.fold("sum", sites(Kind::Head), m);
     b.program("mixed", root, CaptureSpec::default());
-    assert_eq!(score(&b, &mut Fake::new(10)).peak_tensors, 11);
+    assert_eq!(peak(&b), 11);
 }
 
 #[test]

@@ -27,7 +27,12 @@ pub trait Engine {
     fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor>;
 
     /// The values of several lists of nodes; an engine that can do so evaluates them side by side.
-    fn evaluate_each(&mut self, graph: &Bound, wants: &[Vec<BoundId>], known: &dyn Known) -> Vec<Vec<Tensor>> {
+    fn evaluate_each(
+        &mut self,
+        graph: &Bound,
+        wants: &[Vec<BoundId>],
+        known: &dyn Known,
+    ) -> Vec<Vec<Tensor>> {
         wants.iter().map(|want| self.evaluate(graph, want, known)).collect()
     }
 }

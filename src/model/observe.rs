@@ -3,9 +3,9 @@
 use super::net::Observer;
 use super::plan::{ParamId, Plan};
 use crate::site::{Field, Kind, SiteId, per_batch};
-use crate::tensor::{Dims, Tensor};
 use crate::tensor::nn::Layout;
 use crate::tensor::real::{Base, Dual, Real};
+use crate::tensor::{Dims, Tensor};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 

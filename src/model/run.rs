@@ -5,8 +5,8 @@ use super::observe::{First, Give, Second, site_layout};
 use super::plan::ParamId;
 use super::{Batch, Model, ModelError, forward};
 use crate::site::{
-    Batches, CaptureSpec, Field, Kind, Objective, Outline, ParamsMode, Pass, Sink, SiteId, Source, SourceError,
-    pass_of, per_batch,
+    Batches, CaptureSpec, Field, Kind, Objective, Outline, ParamsMode, Pass, Sink, SiteId, Source,
+    SourceError, pass_of, per_batch,
 };
 use crate::tensor::Tensor;
 use crate::tensor::nn::{IGNORE, Mask};
@@ -249,7 +249,8 @@ impl<T: Base> Model<T> {
     ) -> Report {
         let batch = &self.batches[0];
         let watch = Watch { samples: Samples(batch.batch), ..self.watch(wants) };
-        let job = Job { batch, first: 0, spec, objective, watch: &watch, backward: true, loss: false, head: true };
+        let job =
+            Job { batch, first: 0, spec, objective, watch: &watch, backward: true, loss: false, head: true };
         let mut report = self.orders(&job, wants, &mut |site, field, tensor| sink.field(site, field, tensor));
         if objective != Objective::Loss {
             report.objective = report.objective.map(|x| x / batch.batch as f64);

@@ -3,15 +3,17 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::tridiag::{tridiag_in_place, tridiag_in_place_scratch};
 use faer::linalg::lu::partial_pivoting::factor::{lu_in_place, lu_in_place_scratch};
-use faer::linalg::evd;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use memo::Kind;
 
 mod memo;
+mod tridiagonal;
 
 fn view(x: &[f64], rows: usize, cols: usize) -> MatRef<'_, f64> {
     MatRef::from_row_major_slice(x, rows, cols)
@@ -77,6 +79,11 @@ pub(super) fn singular_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec
 }
 
 fn svd_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
+    if symmetric(x, rows, cols) {
+        let mut values: Vec<f64> = evd_values(x, rows)?.into_iter().map(f64::abs).collect();
+        values.sort_by(|a, b| b.total_cmp(a));
+        return Some(values);
+    }
     let (x, scale) = scaled(x)?;
     if rows * cols == 0 {
         return Some(Vec::new());
@@ -90,6 +97,11 @@ fn svd_values(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
     Some(s.column_vector().iter().map(|v| v * scale).collect())
 }
 
+/// Singular values are then the sizes of eigenvalues, which are found far sooner.
+fn symmetric(x: &[f64], rows: usize, cols: usize) -> bool {
+    rows == cols && (0..rows).all(|i| (0..i).all(|j| x[i * cols + j] == x[j * cols + i]))
+}
+
 /// Eigenvalues of a symmetric matrix (its lower triangle), not decreasing; `None` as above.
 pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
     memo::remembered(Kind::Eigen, x, (n, n), || evd_values(x, n))
@@ -97,16 +109,18 @@ pub(super) fn eigenvalues(x: &[f64], n: usize) -> Option<Vec<f64>> {
 
 fn evd_values(x: &[f64], n: usize) -> Option<Vec<f64>> {
     let (x, scale) = scaled(x)?;
-    if n == 0 {
-        return Some(Vec::new());
+    if n < 2 {
+        return Some(x.iter().map(|v| v * scale).collect());
     }
-    let no = evd::ComputeEigenvectors::No;
-    let mut buffer =
-        MemBuffer::new(evd::self_adjoint_evd_scratch::<f64>(n, no, Par::Seq, Default::default()));
-    let mut s = Diag::<f64>::zeros(n);
+    let mut a = Mat::<f64>::zeros(n, n);
+    a.copy_from_triangular_lower(view(&x, n, n));
+    let mut householder = Mat::<f64>::zeros(recommended_block_size::<f64>(n, n), n - 1);
+    let mut buffer = MemBuffer::new(tridiag_in_place_scratch::<f64>(n, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut buffer);
-    evd::self_adjoint_evd(view(&x, n, n), s.as_mut(), None, Par::Seq, stack, Default::default()).ok()?;
-    Some(s.column_vector().iter().map(|v| v * scale).collect())
+    tridiag_in_place(a.as_mut(), householder.as_mut(), Par::Seq, stack, Default::default());
+    let diagonal = (0..n).map(|i| a[(i, i)]).collect();
+    let beside = (0..n - 1).map(|i| a[(i + 1, i)]).collect();
+    Some(tridiagonal::eigenvalues(diagonal, beside)?.into_iter().map(|v| v * scale).collect())
 }
 
 /// Squared singular values, not increasing, as eigenvalues of the Gram matrix of the smaller side: far
@@ -123,16 +137,24 @@ fn gram_spectrum(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
     Some(found.into_iter().rev().map(|v| v.max(0.0) * scale * scale).collect())
 }
 
-/// Singular values for sums over them: from [`spectrum`], twice as fast, where the error that this can
-/// bring into their sum is below 1e-12 of it, else by bidiagonalisation; `None` as above.
+/// Singular values for sums over them: from [`spectrum`], several times as fast, where the error that this
+/// can bring into their sum is below 1e-12 of it, or below what the elements' own rounding brings in; else
+/// by bidiagonalisation; `None` as above.
 pub(super) fn singular_values_for_sums(x: &[f64], rows: usize, cols: usize) -> Option<Vec<f64>> {
     let squares = spectrum(x, rows, cols)?;
     let top = squares.first().copied().unwrap_or(0.0);
     let values: Vec<f64> = squares.iter().map(|v| v.sqrt()).collect();
     // An eigenvalue is off by a few roundings of the largest, its root by that over twice the root.
     let error: f64 = values.iter().map(|s| 4.0 * f64::EPSILON * top / s).sum();
-    let exact = (1e-200..1e200).contains(&top) && error <= 1e-12 * values.iter().sum::<f64>();
-    if exact { Some(values) } else { singular_values(x, rows, cols) }
+    let exact = error <= 1e-12 * values.iter().sum::<f64>() || rounded(x, rows.min(cols));
+    if exact && (1e-200..1e200).contains(&top) { Some(values) } else { singular_values(x, rows, cols) }
+}
+
+/// Is this a large matrix of single-precision elements? Rounding them moved every singular value by up to
+/// 2^-24 of the largest, more than the roots of eigenvalues that are off by a few roundings in f64.
+fn rounded(x: &[f64], side: usize) -> bool {
+    const LARGE: usize = 64;
+    side >= LARGE && x.iter().all(|&v| f64::from(v as f32) == v)
 }
 
 /// Sign and logarithm of the absolute value of the determinant, by LU with partial pivoting; the

@@ -33,7 +33,12 @@ impl Engine for Cpu {
         evaluate(graph, want, known, &mut |_| {})
     }
 
-    fn evaluate_each(&mut self, graph: &Bound, wants: &[Vec<BoundId>], known: &dyn Known) -> Vec<Vec<Tensor>> {
+    fn evaluate_each(
+        &mut self,
+        graph: &Bound,
+        wants: &[Vec<BoundId>],
+        known: &dyn Known,
+    ) -> Vec<Vec<Tensor>> {
         wants.par_iter().map(|want| evaluate(graph, want, known, &mut |_| {})).collect()
     }
 }

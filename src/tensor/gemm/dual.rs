@@ -98,14 +98,7 @@ impl Planes {
 }
 
 /// The product on all threads.
-pub(super) fn product<R: Real>(
-    dst: &mut [R],
-    a: &[R],
-    b: &[R],
-    views: [View; 3],
-    alpha: f64,
-    into: Into,
-) {
+pub(super) fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], views: [View; 3], alpha: f64, into: Into) {
     // SAFETY: the caller checked the views; `dst` is borrowed mutably.
     unsafe { run(dst.as_mut_ptr(), a.as_ptr(), b.as_ptr(), views, alpha, into, true) }
 }

@@ -5,7 +5,9 @@ use crate::tensor::gemm::{Into, View, batched, product};
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Op, Tape, Var};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 use std::f64::consts::PI;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Which transform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +29,39 @@ fn cosine(n: usize) -> Vec<f64> {
     (0..n * n).map(|i| 2.0 * libm::cos(angle(i / n, i % n))).collect()
 }
 
-fn lift<R: Real>(x: Vec<f64>) -> Vec<R> {
-    x.into_iter().map(R::of).collect()
+fn lift<R: Real>(x: &[f64]) -> Vec<R> {
+    x.iter().map(|&x| R::of(x)).collect()
+}
+
+/// Larger matrices are made anew.
+const KEPT: usize = 1024;
+
+/// A matrix by its formula and size, and every one that was made.
+type Formula = fn(usize) -> Vec<f64>;
+static MADE: LazyLock<Mutex<FxHashMap<(Part, usize), Arc<[f64]>>>> = LazyLock::new(Mutex::default);
+
+/// What a transform is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    FourierCos,
+    FourierSin,
+    Cosine,
+}
+
+impl Part {
+    /// The matrix of `n` rows; those of sequences and heads come again in every layer and model.
+    fn matrix<R: Real>(self, n: usize) -> Vec<R> {
+        let formula: Formula = match self {
+            Part::FourierCos => |n| fourier(n, libm::cos),
+            Part::FourierSin => |n| fourier(n, libm::sin),
+            Part::Cosine => cosine,
+        };
+        if n > KEPT {
+            return lift(&formula(n));
+        }
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        lift(made.entry((self, n)).or_insert_with(|| formula(n).into()))
+    }
 }
 
 /// The transform is the sum over terms of `sign * left x right^T` per batch and head.
@@ -39,13 +72,10 @@ struct Term<R> {
 }
 
 fn terms<R: Real>(kind: Transform, seq: usize, width: usize) -> Vec<Term<R>> {
-    let term = |left, right, sign| Term { left: lift(left), right: lift(right), sign };
+    let term = |part: Part, sign| Term { left: part.matrix(seq), right: part.matrix(width), sign };
     match kind {
-        Transform::Dft => vec![
-            term(fourier(seq, libm::cos), fourier(width, libm::cos), 1.0),
-            term(fourier(seq, libm::sin), fourier(width, libm::sin), -1.0),
-        ],
-        Transform::Dct => vec![term(cosine(seq), cosine(width), 1.0)],
+        Transform::Dft => vec![term(Part::FourierCos, 1.0), term(Part::FourierSin, -1.0)],
+        Transform::Dct => vec![term(Part::Cosine, 1.0)],
     }
 }
 
