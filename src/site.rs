@@ -474,6 +474,11 @@ pub fn option_name<T: PartialEq>(rows: &[OptionRow<T>], value: &T) -> &'static s
     rows.iter().find(|(v, _, _)| v == value).map_or("", |(_, n, _)| n)
 }
 
+/// The name of an objective in the keys of captured files: the language's, but for `logits`.
+pub fn objective_key(objective: Objective) -> &'static str {
+    if objective == Objective::SumLogits { "logits" } else { option_name(OBJECTIVES, &objective) }
+}
+
 /// Takes in what a model hands out.
 pub trait Sink {
     /// A field of a site is complete. Called once per demanded (site, field), in the order in

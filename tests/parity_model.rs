@@ -6,8 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-use lpzero::model::{Batch, Config, Model, objective_key};
-use lpzero::site::{Batches, CaptureSpec, Field, Kind, Objective, Sink, SiteId, Source};
+use lpzero::model::{Batch, Config, Model};
+use lpzero::site::{Batches, CaptureSpec, Field, Kind, Objective, Sink, SiteId, Source, objective_key};
 use lpzero::tensor::Tensor;
 use lpzero::tensor::real::Base;
 use safetensors::SafeTensors;

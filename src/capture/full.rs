@@ -1,9 +1,8 @@
 //! Everything a model computes for some objectives, in one file: what `lpz capture --model` writes.
 
 use super::outline::{Description, KEY, RunText};
-use super::source::objective_key;
 use crate::model::{Model, ModelError};
-use crate::site::{CaptureSpec, Objective, Source};
+use crate::site::{CaptureSpec, Objective, Source, objective_key};
 use crate::tensor::Tensor;
 use crate::tensor::real::Base;
 use crate::tensor::write::{Entry, TensorWriter};

@@ -7,10 +7,10 @@
 use super::outline::{Description, KEY, field_name, kind_name};
 use crate::site::{
     Batches, CaptureSpec, FIELDS, Field, Inputs, KINDS, Kind, OBJECTIVES, Objective, Outline, ParamsMode,
-    Pass, Sink, Site, SiteId, Source, SourceError, option, option_name,
+    Pass, Sink, Site, SiteId, Source, SourceError, objective_key, option,
 };
 use crate::tensor::file::TensorFile;
-use crate::tensor::{Element, Tensor};
+use crate::tensor::{Element, Tensor, par};
 use std::path::Path;
 
 /// Key prefix of a field, and whether the objective's name follows it: `linout_grad/loss/NAME`.
@@ -39,11 +39,6 @@ pub fn prefix(kind: Kind, field: Field) -> (&'static str, bool) {
         (_, Field::Grad) => with("head_grad"),
         (_, Field::Value) => plain("head"),
     }
-}
-
-/// The name of an objective in keys: the language's, but for `logits`.
-pub fn objective_key(objective: Objective) -> &'static str {
-    if objective == Objective::SumLogits { "logits" } else { option_name(OBJECTIVES, &objective) }
 }
 
 fn objective_of_key(name: &str) -> Option<Objective> {
@@ -254,8 +249,7 @@ fn natural_order(sites: &mut [Site]) {
 fn transpose(t: &Tensor) -> Tensor {
     fn flip<T: Element>(t: &Tensor, rows: usize, cols: usize) -> Option<Tensor> {
         let d = t.as_slice::<T>()?;
-        let out: Vec<T> = (0..rows * cols).map(|i| d[(i % rows) * cols + i / rows]).collect();
-        Some(Tensor::new(&[cols, rows], out))
+        Some(Tensor::new(&[cols, rows], par::transpose(d, rows, cols)))
     }
     let &[rows, cols] = t.dims() else { return t.clone() };
     flip::<f32>(t, rows, cols)

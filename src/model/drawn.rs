@@ -89,11 +89,39 @@ pub(super) fn drawn<T: Base>(spec: &ParamSpec, seed: u64) -> Arc<[T]> {
         return draw(&spec.name, numel, std, seed);
     }
     let key = Key { seed, name: spec.name.clone(), numel, std: std.to_bits(), element: TypeId::of::<T>() };
+    kept(key, || draw(&spec.name, numel, std, seed))
+}
+
+/// Standard normal numbers `skip..skip + n` of the stream `name`, rounded to f32; kept like parameters,
+/// for every architecture of a width sees the same.
+pub(super) fn normals<T: Base>(seed: u64, name: &str, skip: usize, n: usize) -> Arc<[T]> {
+    let fill = || {
+        let mut values = vec![T::of(0.0); n];
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
+            let mut stream = Stream::new(seed, name);
+            stream.skip(skip + i * CHUNK);
+            stream.normals(chunk.len(), |at, block| {
+                for (v, &x) in chunk[at..].iter_mut().zip(block) {
+                    *v = T::from_f32(x as f32);
+                }
+            });
+        });
+        values.into()
+    };
+    if n * size_of::<T>() > LARGEST {
+        return fill();
+    }
+    let name = format!("normals {skip} of {name}");
+    kept(Key { seed, name, numel: n, std: 0, element: TypeId::of::<T>() }, fill)
+}
+
+/// What is kept under `key`, or what `make` gives, which is kept from then on.
+fn kept<T: Base>(key: Key, make: impl FnOnce() -> Arc<[T]>) -> Arc<[T]> {
     let cache = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(values) = cache().get(&key) {
         return values;
     }
-    let values = draw(&spec.name, numel, std, seed);
+    let values = make();
     cache().keep(key, &values);
     values
 }

@@ -122,9 +122,7 @@ pub(super) fn head<R: Real>(
 /// The sum of `h` times a fixed standard normal tensor.
 fn projection<R: Real>(net: &mut Net<'_, R>, h: Var) -> Var {
     let dims = net.tape.dims(h).to_vec();
-    let n: usize = dims.iter().product();
-    let direction = net.normals("projection", n, n / dims[0].max(1));
-    let direction = net.tape.constant(&dims, direction);
+    let direction = net.normals("projection", &dims);
     nn::dot(&mut net.tape, h, Some(direction))
 }
 

@@ -8,22 +8,12 @@ use super::net::{Net, Watch};
 use super::observe::{First, Second};
 use super::run::Job;
 use super::{Model, ModelError, forward};
-use crate::site::{CaptureSpec, Field, Kind, Objective, Pass, SiteId, pass_of};
+use crate::site::{CaptureSpec, Field, Kind, Objective, Pass, SiteId, objective_key, pass_of};
 use crate::tensor::Tensor;
 use crate::tensor::real::Base;
 use crate::tensor::tape::Var;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
-
-/// The objective's name in keys.
-pub fn objective_key(objective: Objective) -> &'static str {
-    match objective {
-        Objective::Loss => "loss",
-        Objective::Projection => "projection",
-        Objective::Ones => "ones",
-        Objective::SumLogits => "logits",
-    }
-}
 
 /// The key of a site's field; `None` for fields a full capture does not keep.
 fn key(kind: Kind, name: &str, field: Field, o: &str) -> Option<String> {

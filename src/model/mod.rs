@@ -24,7 +24,6 @@ mod run;
 pub use batch::Batch;
 pub use config::{Config, Flavor, FlexiBert, FlexiLayer, Gpt2, Gpt2Flex, Operation};
 pub use error::ModelError;
-pub use full::objective_key;
 pub use language::{LanguageModel, TakeGradient, describe};
 pub use plan::{Init, ParamId, ParamSpec, Part, Plan};
 

@@ -74,7 +74,8 @@ impl<'a, R: Real> Net<'a, R> {
         entry: Entry,
         record: bool,
     ) -> Self {
-        let tape = Tape::new(record);
+        let mut tape = Tape::new(record);
+        tape.tangents = R::PARTS > 1;
         Net {
             tape,
             plan,
@@ -178,19 +179,20 @@ impl<'a, R: Real> Net<'a, R> {
 
     /// Ones or noise in place of token embeddings; `None` where tokens are used.
     pub(super) fn stand_in(&mut self, batch: usize, seq: usize, width: usize) -> Option<Var> {
-        let n = batch * seq * width;
-        let values: Vec<R> = match self.entry.inputs {
-            Inputs::Data => return None,
-            Inputs::Ones => vec![R::of(1.0); n],
-            Inputs::Noise => self.normals("noise", n, seq * width),
-        };
-        Some(self.tape.constant(&[batch, seq, width], values))
+        let dims = [batch, seq, width];
+        match self.entry.inputs {
+            Inputs::Data => None,
+            Inputs::Ones => Some(self.tape.constant(&dims, vec![R::of(1.0); batch * seq * width])),
+            Inputs::Noise => Some(self.normals("noise", &dims)),
+        }
     }
 
-    /// Seeded normal numbers; a sequence has the same ones whatever batch it is in.
-    pub(super) fn normals(&self, name: &str, n: usize, per_sequence: usize) -> Vec<R> {
-        let skip = self.entry.first * per_sequence;
-        super::params::normals::<R::Base>(self.entry.seed, name, skip, n).into_iter().map(R::lift).collect()
+    /// Seeded normal numbers as a constant; a sequence has the same ones whatever batch it is in.
+    pub(super) fn normals(&mut self, name: &str, dims: &[usize]) -> Var {
+        let n: usize = dims.iter().product();
+        let skip = self.entry.first * (n / dims[0].max(1));
+        let values = super::drawn::normals::<R::Base>(self.entry.seed, name, skip, n);
+        self.tape.leaf(dims, R::share(&values), false)
     }
 
     /// Differentiates `scale` times the number `objective` and hands the observed gradients out. Returns how
@@ -203,7 +205,7 @@ impl<'a, R: Real> Net<'a, R> {
         tape.backward(objective, scale, &mut |v, g| {
             seen.insert(v);
             if let Some(taps) = taps.get(&v) {
-                let data = Arc::new(g.to_vec());
+                let data = g.share();
                 for &(site, field) in taps {
                     observer.value(site, field, &dims[&v], data.clone());
                 }

@@ -4,6 +4,7 @@ use super::net::Observer;
 use super::plan::{ParamId, Plan};
 use crate::site::{Field, Kind, SiteId, per_batch};
 use crate::tensor::nn::Layout;
+use crate::tensor::par;
 use crate::tensor::real::{Base, Dual, Real};
 use crate::tensor::{Dims, Tensor};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -26,23 +27,7 @@ pub(super) fn site_layout<T: Base>(plan: &Plan, id: ParamId, data: &[T]) -> Tens
     if !transposed(plan, id) {
         return Tensor::new(dims, data.to_vec());
     }
-    Tensor::new(&[dims[1], dims[0]], transpose(data, dims[0], dims[1]))
-}
-
-/// Transposes `[rows, cols]` in square tiles, which stay in cache.
-pub(super) fn transpose<T: Copy + Default>(x: &[T], rows: usize, cols: usize) -> Vec<T> {
-    const TILE: usize = 32;
-    let mut y = vec![T::default(); x.len()];
-    for i0 in (0..rows).step_by(TILE) {
-        for j0 in (0..cols).step_by(TILE) {
-            for i in i0..(i0 + TILE).min(rows) {
-                for j in j0..(j0 + TILE).min(cols) {
-                    y[j * rows + i] = x[i * cols + j];
-                }
-            }
-        }
-    }
-    y
+    Tensor::new(&[dims[1], dims[0]], par::transpose(data, dims[0], dims[1]))
 }
 
 /// Hands out values and gradients; keeps gradients of block linears where a second order follows.
@@ -65,7 +50,9 @@ impl<T: Base> First<'_, T> {
         let dims = &self.plan.params[id].dims;
         let turn = !stored && transposed(self.plan, id);
         let data: Vec<T> = match turn {
-            true => grad.chunks(dims[0] * dims[1]).flat_map(|g| transpose(g, dims[0], dims[1])).collect(),
+            true => {
+                grad.chunks(dims[0] * dims[1]).flat_map(|g| par::transpose(g, dims[0], dims[1])).collect()
+            }
             false => grad.to_vec(),
         };
         let mut shape: Dims = self.samples.into_iter().collect();

@@ -2,7 +2,6 @@
 
 use super::drawn::drawn;
 use super::plan::{ParamId, Plan};
-use crate::random::Stream;
 use crate::tensor::real::Base;
 use std::sync::{Arc, OnceLock};
 
@@ -27,13 +26,4 @@ impl<T: Base> Params<T> {
     pub(super) fn set(&mut self, id: ParamId, value: Arc<[T]>) {
         self.values[id] = OnceLock::from(value);
     }
-}
-
-/// Standard normal numbers `skip..skip + n` of the stream `name`, rounded to f32.
-pub(super) fn normals<T: Base>(seed: u64, name: &str, skip: usize, n: usize) -> Vec<T> {
-    let mut stream = Stream::new(seed, name);
-    stream.skip(skip);
-    let mut out = Vec::with_capacity(n);
-    stream.normals(n, |_, block| out.extend(block.iter().map(|&x| T::from_f32(x as f32))));
-    out
 }

@@ -21,6 +21,36 @@ pub fn map2<R: Real>(out: &mut [R], a: &[R], b: &[R], f: impl Fn(&mut [R], &[R],
         .for_each(|(o, (a, b))| f(o, a, b));
 }
 
+/// Copies `a`.
+pub fn copy<R: Real>(out: &mut [R], a: &[R]) {
+    map1(out, a, |o, a| o.copy_from_slice(a));
+}
+
+/// The transpose of `[rows, cols]`, in square tiles, which stay in cache.
+pub fn transpose<T: Copy + Default + Send + Sync>(x: &[T], rows: usize, cols: usize) -> Vec<T> {
+    const TILE: usize = 16;
+    let mut y = vec![T::default(); x.len()];
+    // Each task writes TILE rows of the result.
+    y.par_chunks_mut((TILE * rows).max(1)).enumerate().with_min_len(2).for_each(|(k, y)| {
+        let j0 = k * TILE;
+        let width = TILE.min(cols - j0);
+        for i0 in (0..rows).step_by(TILE) {
+            let height = TILE.min(rows - i0);
+            let mut tile = [[T::default(); TILE]; TILE];
+            for (i, line) in tile.iter_mut().enumerate().take(height) {
+                line[..width].copy_from_slice(&x[(i0 + i) * cols + j0..][..width]);
+            }
+            for j in 0..width {
+                let out = &mut y[j * rows + i0..][..height];
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = tile[i][j];
+                }
+            }
+        }
+    });
+    y
+}
+
 /// Adds `b` to `a`.
 pub fn add<R: Real>(a: &mut [R], b: &[R]) {
     map1(a, b, |a, b| {

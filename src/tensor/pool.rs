@@ -8,18 +8,18 @@ use std::cell::RefCell;
 
 /// Shorter buffers are not worth keeping.
 const LEAST: usize = 1024;
-/// Bytes that a thread keeps between tapes.
-const BOUND: usize = 384 << 20;
-
 thread_local! {
     static KEPT: RefCell<FxHashMap<TypeId, Box<dyn Any>>> = RefCell::default();
 }
 
+type Classes<R> = FxHashMap<usize, Vec<Vec<R>>>;
+
 /// Free buffers by the size class of their capacity.
-#[derive(Default)]
 pub(super) struct Pool<R> {
-    free: FxHashMap<usize, Vec<Vec<R>>>,
-    bytes: usize,
+    /// Given back to this tape.
+    free: Classes<R>,
+    /// Left by the thread's last tape, not yet taken; what this tape has no use for is dropped with it.
+    inherited: Classes<R>,
 }
 
 /// Capacity for `n` elements: eight classes to a power of two, so that little is wasted.
@@ -29,20 +29,18 @@ fn class(n: usize) -> usize {
 }
 
 impl<R: Real> Pool<R> {
-    /// What this thread's last tape left.
+    /// With what this thread's last tape left.
     pub fn inherit() -> Self {
         let found = KEPT.with(|k| k.borrow_mut().remove(&TypeId::of::<R>()));
-        match found.and_then(|f| f.downcast::<Self>().ok()) {
-            Some(pool) => *pool,
-            None => Pool { free: FxHashMap::default(), bytes: 0 },
-        }
+        let inherited = found.and_then(|f| f.downcast::<Classes<R>>().ok());
+        Pool { free: Classes::default(), inherited: inherited.map_or_else(Classes::default, |c| *c) }
     }
 
-    /// Leaves everything to this thread's next tape.
+    /// Leaves what was used to this thread's next tape. Dual numbers are too rare for that.
     pub fn bequeath(&mut self) {
-        let pool = Pool { free: std::mem::take(&mut self.free), bytes: std::mem::take(&mut self.bytes) };
-        if pool.bytes <= BOUND {
-            KEPT.with(|k| k.borrow_mut().insert(TypeId::of::<R>(), Box::new(pool)));
+        if R::PARTS == 1 {
+            let free = std::mem::take(&mut self.free);
+            KEPT.with(|k| k.borrow_mut().insert(TypeId::of::<R>(), Box::new(free)));
         }
     }
 
@@ -52,13 +50,9 @@ impl<R: Real> Pool<R> {
             return vec![R::default(); n];
         }
         let capacity = class(n);
-        let mut buffer = match self.free.get_mut(&capacity).and_then(Vec::pop) {
-            Some(buffer) => {
-                self.bytes -= capacity * size_of::<R>();
-                buffer
-            }
-            None => vec![R::default(); capacity],
-        };
+        let found = |classes: &mut Classes<R>| classes.get_mut(&capacity).and_then(Vec::pop);
+        let found = found(&mut self.free).or_else(|| found(&mut self.inherited));
+        let mut buffer = found.unwrap_or_else(|| vec![R::default(); capacity]);
         buffer.truncate(n);
         buffer
     }
@@ -70,7 +64,6 @@ impl<R: Real> Pool<R> {
             return;
         }
         buffer.resize(capacity, R::default());
-        self.bytes += capacity * size_of::<R>();
         self.free.entry(capacity).or_default().push(buffer);
     }
 }
@@ -97,5 +90,20 @@ mod tests {
         let mut pool = Pool::<f32>::inherit();
         let again = pool.take(4990);
         assert_eq!((again.as_ptr(), again.len()), (at, 4990));
+    }
+
+    #[test]
+    fn what_a_tape_does_not_use_is_not_passed_on() {
+        let mut pool = Pool::<f64>::inherit();
+        let (short, long) = (pool.take(2000), pool.take(9000));
+        pool.give(short);
+        pool.give(long);
+        pool.bequeath();
+        let mut pool = Pool::<f64>::inherit();
+        let short = pool.take(2000);
+        pool.give(short);
+        pool.bequeath();
+        let pool = Pool::<f64>::inherit();
+        assert_eq!(pool.inherited.values().map(Vec::len).sum::<usize>(), 1);
     }
 }

@@ -18,7 +18,38 @@ pub struct Var(pub(crate) usize);
 /// read from the tape.
 pub trait Op<R: Real>: Send {
     /// Pushes the gradient `g` of its output to its inputs.
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>);
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>);
+}
+
+/// A final gradient; reads like a slice.
+pub enum Grad<R> {
+    /// The tape's own.
+    Own(Vec<R>),
+    /// Somebody observes it.
+    Seen(Arc<Vec<R>>),
+}
+
+impl<R> std::ops::Deref for Grad<R> {
+    type Target = [R];
+    fn deref(&self) -> &[R] {
+        match self {
+            Grad::Own(g) => g,
+            Grad::Seen(g) => g,
+        }
+    }
+}
+
+impl<R> Grad<R> {
+    /// The elements, shared with the tape.
+    pub fn share(&mut self) -> Arc<Vec<R>> {
+        if let Grad::Own(g) = self {
+            *self = Grad::Seen(Arc::new(std::mem::take(g)));
+        }
+        match self {
+            Grad::Seen(g) => g.clone(),
+            Grad::Own(_) => Arc::default(),
+        }
+    }
 }
 
 enum Value<R> {
@@ -43,6 +74,8 @@ pub struct Tape<R: Real> {
     grads: Vec<Option<Vec<R>>>,
     pool: Pool<R>,
     record: bool,
+    /// Of the gradients of parameters only tangents are wanted; values may be left out.
+    pub tangents: bool,
     /// Set by the normalisation nearest to the objective during `backward`: size of what it passed
     /// on relative to what its terms were before they cancelled.
     pub cancellation: Option<f64>,
@@ -173,7 +206,7 @@ impl<R: Real> Tape<R> {
 
     /// Walks back from `scale` times the number `from`, calling `done` with every variable whose gradient
     /// is final. The tape is used up.
-    pub fn backward(&mut self, from: Var, scale: f64, done: &mut dyn FnMut(Var, &[R])) {
+    pub fn backward(&mut self, from: Var, scale: f64, done: &mut dyn FnMut(Var, &mut Grad<R>)) {
         if !self.nodes[from.0].needs {
             return;
         }
@@ -182,10 +215,12 @@ impl<R: Real> Tape<R> {
         for i in (0..=from.0).rev() {
             let op = self.nodes[i].op.take();
             if let Some(g) = self.grads[i].take() {
-                done(Var(i), &g);
+                let mut g = Grad::Own(g);
+                done(Var(i), &mut g);
+                let mut cx = Backward { tape: self, node: Var(i) };
                 match op {
-                    Some(op) => op.backward(g, &mut Backward { tape: self, node: Var(i) }),
-                    None => self.pool.give(g),
+                    Some(op) => op.backward(g, &mut cx),
+                    None => cx.recycle(g),
                 }
             }
             let value = std::mem::replace(&mut self.nodes[i].value, Value::Own(Vec::new()));
@@ -213,6 +248,10 @@ impl<R: Real> Backward<'_, R> {
     pub fn needs(&self, v: Var) -> bool {
         self.tape.needs(v)
     }
+    /// Are the tangents of parameters' gradients enough?
+    pub fn tangents(&self) -> bool {
+        self.tape.tangents
+    }
     /// How many gradients of this input are kept apart.
     pub fn samples(&self, v: Var) -> usize {
         self.tape.nodes[v.0].samples
@@ -222,8 +261,48 @@ impl<R: Real> Backward<'_, R> {
         self.tape.pool.take(n)
     }
     /// Returns a buffer.
-    pub fn recycle(&mut self, buffer: Vec<R>) {
+    pub fn reuse(&mut self, buffer: Vec<R>) {
         self.tape.pool.give(buffer);
+    }
+    /// Returns the buffer of a gradient.
+    pub fn recycle(&mut self, g: Grad<R>) {
+        match g {
+            Grad::Own(g) => self.tape.pool.give(g),
+            Grad::Seen(g) => self.tape.pool.release(Value::Seen(g)),
+        }
+    }
+    /// The gradient to write to: itself, or a copy where it is observed.
+    pub fn own(&mut self, g: Grad<R>) -> Vec<R> {
+        match g {
+            Grad::Own(g) => g,
+            Grad::Seen(g) => {
+                let mut own = self.tape.pool.take(g.len());
+                par::copy(&mut own, &g);
+                own
+            }
+        }
+    }
+    /// The buffer of an input that nothing walked after this operation reads; `None` where it is observed
+    /// or not the tape's own.
+    pub fn take_value(&mut self, v: Var) -> Option<Vec<R>> {
+        match &mut self.tape.nodes[v.0].value {
+            Value::Own(x) => Some(std::mem::take(x)),
+            _ => None,
+        }
+    }
+    /// Adds a copy of `g` to the gradient of `v`.
+    pub fn add(&mut self, v: Var, g: &[R]) {
+        if !self.tape.needs(v) {
+            return;
+        }
+        match &mut self.tape.grads[v.0] {
+            Some(sum) => par::add(sum, g),
+            slot => {
+                let mut own = self.tape.pool.take(g.len());
+                par::copy(&mut own, g);
+                *slot = Some(own);
+            }
+        }
     }
     /// Adds `g` to the gradient of `v`.
     pub fn give(&mut self, v: Var, g: Vec<R>) {

@@ -119,7 +119,7 @@ pub(super) unsafe fn here<R: Real>(
     into: Into,
 ) {
     // SAFETY: the caller's.
-    unsafe { run(dst, a, b, [dv, av, bv], alpha, into, false) }
+    unsafe { run(dst, a, b, [dv, av, bv], alpha, into, [false, true]) }
 }
 
 /// # Safety
@@ -131,7 +131,7 @@ unsafe fn run<R: Real>(
     [dv, av, bv]: [View; 3],
     alpha: f64,
     into: Into,
-    parallel: bool,
+    [parallel, values]: [bool; 2],
 ) {
     let (pd, pa, pb) = (Planes::of(dv), Planes::of(av), Planes::of(bv));
     let (nd, na, nb) = (pd.len(), pa.len(), pb.len());
@@ -152,7 +152,11 @@ unsafe fn run<R: Real>(
             }
         };
         let (value, tangent) = d.split_at_mut(nd);
-        multiply(value, &x[..na], &y[..nb], Into::Set);
+        if values {
+            multiply(value, &x[..na], &y[..nb], Into::Set);
+        } else {
+            value.fill(R::Base::default());
+        }
         multiply(tangent, &x[..na], &y[nb..], Into::Set);
         multiply(tangent, &x[na..], &y[..nb], Into::Add);
         // SAFETY: the caller's.

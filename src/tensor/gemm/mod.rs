@@ -60,9 +60,9 @@ pub enum Into {
 pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], alpha: f64, into: Into) {
     check(dst.len(), dv, a.len(), av, b.len(), bv);
     if R::PARTS > 1 {
-        return dual::product(dst, a, b, [dv, av, bv], alpha, into);
+        return dual::product(dst, a, b, [dv, av, bv], alpha, into, true);
     }
-    let blocks = blocks(dv, av.cols);
+    let blocks = blocks(dv, bv);
     let out = Shared(dst.as_mut_ptr());
     let run = |block: &Block| {
         let [d, x, y] = block.views([dv, av, bv]);
@@ -75,7 +75,13 @@ pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3]
     }
 }
 
-/// The same on the calling thread alone, for callers that are parallel themselves.
+/// [`product`] of dual matrices of which the tangents alone are wanted: values are 0 or left as they are.
+pub fn tangent_product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], into: Into) {
+    check(dst.len(), dv, a.len(), av, b.len(), bv);
+    dual::product(dst, a, b, [dv, av, bv], 1.0, into, false);
+}
+
+/// The same as [`product`] on the calling thread alone, for callers that are parallel themselves.
 pub fn product_here<R: Real>(
     dst: &mut [R],
     a: &[R],
@@ -90,7 +96,7 @@ pub fn product_here<R: Real>(
 }
 
 /// Operations of a block of a parallel product.
-const BLOCK: usize = 1 << 25;
+const BLOCK: usize = 1 << 26;
 /// The most blocks of a product.
 const MOST: usize = 16;
 
@@ -113,11 +119,13 @@ impl Block {
     }
 }
 
-/// Cuts the longer side of a destination; how depends on sizes alone.
-fn blocks(d: View, inner: usize) -> Vec<Block> {
-    let work = d.rows.saturating_mul(d.cols).saturating_mul(2 * inner);
+/// Cuts the longer side of a destination; how depends on sizes and strides alone. A right factor that has
+/// to be packed is packed by every block of rows, so that columns are cut where there are as many.
+fn blocks(d: View, b: View) -> Vec<Block> {
+    let work = d.rows.saturating_mul(d.cols).saturating_mul(2 * b.rows);
     let parts = (work / BLOCK).clamp(1, MOST);
-    let (by_rows, long) = if d.rows >= d.cols { (true, d.rows) } else { (false, d.cols) };
+    let wide = if b.cs == 1 { d.cols > d.rows } else { d.cols >= d.rows / 2 && d.cols >= 192 * parts.min(4) };
+    let (by_rows, long) = if wide { (false, d.cols) } else { (true, d.rows) };
     let step = long.div_ceil(parts).next_multiple_of(if by_rows { 16 } else { 96 }).max(1);
     let block = |at: usize| {
         let range = at..(at + step).min(long);

@@ -4,7 +4,7 @@ use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
 use crate::tensor::simd::wide;
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 
 /// A non-linearity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +125,8 @@ pub fn activation<R: Real>(t: &mut Tape<R>, x: Var, act: Act) -> Var {
 }
 
 impl<R: Real> Op<R> for Activation {
-    fn backward(self: Box<Self>, mut g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        let mut g = cx.own(g);
         let xs = cx.value(self.x);
         let kernel = match self.act {
             Act::Gelu => multiply_slope::<R, Gelu>,

@@ -3,7 +3,7 @@
 use crate::tensor::gemm::{Into, View, batched, product_here};
 use crate::tensor::real::Real;
 use crate::tensor::simd::{sum1, sum2, top, wide};
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 
 /// Heads inside the features of `[batch, seq, width]`: head `h` is `width` columns from
@@ -57,6 +57,19 @@ impl Heads {
             cs: 1,
         }
     }
+}
+
+/// The gradient of the tensor that holds `h`, and how the first product enters it: heads that fill a
+/// fresh gradient need not find zeros there.
+fn gradient<R: Real>(cx: &mut Backward<'_, R>, h: Heads, s: Sizes) -> (Vec<R>, Into) {
+    let (mut d, held) = cx.slot(h.var);
+    if !held && h.offset == 0 && h.count * h.width == s.row {
+        return (d, Into::Set);
+    }
+    if !held {
+        d.fill(R::default());
+    }
+    (d, Into::Add)
 }
 
 struct Probs {
@@ -125,7 +138,8 @@ wide! {
 }
 
 impl<R: Real> Op<R> for Probs {
-    fn backward(self: Box<Self>, mut g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        let mut g = cx.own(g);
         let Probs { q, k, sq, sk, mask } = *self;
         let (n, share) = (sq.seq, q.count / k.count.max(1));
         let alpha = 1.0 / (q.width as f64).sqrt();
@@ -140,7 +154,7 @@ impl<R: Real> Op<R> for Probs {
         );
         let scores = |i: usize| View::new(n, n).at(i * n * n);
         if cx.needs(q.var) {
-            let mut d = cx.zeroed(q.var);
+            let (mut d, into) = gradient(cx, q, sq);
             batched(
                 sq.batch * q.count,
                 &mut d,
@@ -151,12 +165,12 @@ impl<R: Real> Op<R> for Probs {
                     [q.view(sq, b, h), scores(i), k.view(sk, b, h / share)]
                 },
                 alpha,
-                Into::Add,
+                into,
             );
             cx.put(q.var, d);
         }
         if cx.needs(k.var) {
-            let mut d = cx.zeroed(k.var);
+            let (mut d, into) = gradient(cx, k, sk);
             for j in 0..share {
                 batched(
                     sq.batch * k.count,
@@ -169,12 +183,12 @@ impl<R: Real> Op<R> for Probs {
                         [k.view(sk, b, kh), scores(b * q.count + h).t(), q.view(sq, b, h)]
                     },
                     alpha,
-                    Into::Add,
+                    if j == 0 { into } else { Into::Add },
                 );
             }
             cx.put(k.var, d);
         }
-        cx.recycle(g);
+        cx.reuse(g);
     }
 }
 
@@ -221,7 +235,7 @@ pub fn attend<R: Real>(t: &mut Tape<R>, p: Var, v: Heads) -> Var {
 }
 
 impl<R: Real> Op<R> for Attend {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let (heads, v, sv) = (self.heads, self.v, self.sv);
         let share = heads / v.count.max(1);
         if cx.needs(self.p) {
@@ -241,7 +255,7 @@ impl<R: Real> Op<R> for Attend {
             cx.put(self.p, d);
         }
         if cx.needs(v.var) {
-            let mut d = cx.zeroed(v.var);
+            let (mut d, into) = gradient(cx, v, sv);
             for j in 0..share {
                 batched(
                     sv.batch * v.count,
@@ -254,7 +268,7 @@ impl<R: Real> Op<R> for Attend {
                         [v.view(sv, b, vh), self.probs(b, h).t(), self.out(b, h)]
                     },
                     1.0,
-                    Into::Add,
+                    if j == 0 { into } else { Into::Add },
                 );
             }
             cx.put(v.var, d);

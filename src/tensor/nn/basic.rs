@@ -3,7 +3,7 @@
 use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 
 struct Add(Var, Var);
 
@@ -21,16 +21,11 @@ pub fn add<R: Real>(t: &mut Tape<R>, x: Var, y: Var) -> Var {
 }
 
 impl<R: Real> Op<R> for Add {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
-        if cx.needs(self.0) && cx.needs(self.1) {
-            let mut copy = cx.buffer(g.len());
-            copy.copy_from_slice(&g);
-            cx.give(self.0, copy);
-        } else if cx.needs(self.0) {
-            cx.give(self.0, g);
-            return;
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        for v in [self.0, self.1] {
+            cx.add(v, &g);
         }
-        cx.give(self.1, g);
+        cx.recycle(g);
     }
 }
 
@@ -54,7 +49,7 @@ fn product<R: Real>(z: &mut [R], x: &[R], y: &[R]) {
 }
 
 impl<R: Real> Op<R> for Mul {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         for (to, other) in [(self.0, self.1), (self.1, self.0)] {
             if cx.needs(to) {
                 let mut d = cx.buffer(g.len());
@@ -83,7 +78,8 @@ pub fn scale<R: Real>(t: &mut Tape<R>, x: Var, c: f64) -> Var {
 }
 
 impl<R: Real> Op<R> for Scale {
-    fn backward(self: Box<Self>, mut g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        let mut g = cx.own(g);
         let k = R::of(self.1);
         for v in &mut g {
             *v *= k;
@@ -119,7 +115,7 @@ pub fn add_table<R: Real>(t: &mut Tape<R>, x: Var, table: Var, period: usize) ->
 }
 
 impl<R: Real> Op<R> for AddTable {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         if cx.needs(self.table) {
             let mut d = cx.zeroed(self.table);
             let table = cx.value(self.table).len();
@@ -132,6 +128,7 @@ impl<R: Real> Op<R> for AddTable {
             }
             cx.put(self.table, d);
         }
+        let g = cx.own(g);
         cx.give(self.x, g);
     }
 }
@@ -164,7 +161,7 @@ pub fn concat_features<R: Real>(t: &mut Tape<R>, parts: &[Var]) -> Var {
 }
 
 impl<R: Real> Op<R> for Concat {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let total: usize = self.parts.iter().map(|w| w.1).sum();
         let mut at = 0;
         for (p, w) in self.parts {

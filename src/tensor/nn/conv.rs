@@ -5,7 +5,7 @@ use super::attention::{softmax, softmax_backward};
 use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 
 /// The steps `t` of a kernel of width `k` for which position `s + t - k/2` exists.
@@ -47,7 +47,7 @@ pub fn depthwise<R: Real>(t: &mut Tape<R>, x: Var, w: Var) -> Var {
 }
 
 impl<R: Real> Op<R> for Depthwise {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let Depthwise { x, w, batch, seq, width, k } = *self;
         if cx.needs(w) {
             let xs = cx.value(x);
@@ -125,7 +125,7 @@ pub fn conv_mix<R: Real>(t: &mut Tape<R>, o: Var, kernel: Var, heads: usize) -> 
 }
 
 impl<R: Real> Op<R> for Mix {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let Mix { o, kernel, batch, seq, heads, width, k } = *self;
         let row = heads * width;
         if cx.needs(kernel) {
@@ -186,7 +186,8 @@ pub fn softmax_last<R: Real>(t: &mut Tape<R>, x: Var, group: usize) -> Var {
 }
 
 impl<R: Real> Op<R> for SoftmaxLast {
-    fn backward(self: Box<Self>, mut g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        let mut g = cx.own(g);
         let n = self.group.max(1);
         g.par_chunks_mut(n)
             .zip(cx.output().par_chunks(n))

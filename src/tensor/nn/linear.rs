@@ -1,10 +1,10 @@
 //! Linear maps in both layouts.
 
 use crate::tensor::Dims;
-use crate::tensor::gemm::{Into, View, batched, product};
+use crate::tensor::gemm::{Into, View, batched, product, tangent_product};
 use crate::tensor::par;
 use crate::tensor::real::Real;
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 
 /// How a weight is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ pub fn linear<R: Real>(t: &mut Tape<R>, x: Var, w: Var, b: Option<Var>, layout: 
 }
 
 impl<R: Real> Op<R> for Linear {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let (n, inner, outer) = (self.n, self.inner, self.outer);
         if cx.needs(self.w) {
             let (mut dw, held) = cx.slot(self.w);
@@ -75,13 +75,13 @@ impl<R: Real> Op<R> for Linear {
             let x = |s: usize| View::new(rows, inner).at(s * rows * inner);
             let gv = |s: usize| View::new(rows, outer).at(s * rows * outer);
             let xs = cx.value(self.x);
+            let multiply = |d: &mut [R], a: &[R], b: &[R], views: [View; 3]| match cx.tangents() {
+                true => tangent_product(d, a, b, views, into),
+                false => product(d, a, b, views, 1.0, into),
+            };
             match (self.layout, samples) {
-                (Layout::OutIn, 1) => {
-                    product(&mut dw, &g, xs, [View::new(outer, inner), gv(0).t(), x(0)], 1.0, into)
-                }
-                (Layout::InOut, 1) => {
-                    product(&mut dw, xs, &g, [View::new(inner, outer), x(0).t(), gv(0)], 1.0, into)
-                }
+                (Layout::OutIn, 1) => multiply(&mut dw, &g, xs, [View::new(outer, inner), gv(0).t(), x(0)]),
+                (Layout::InOut, 1) => multiply(&mut dw, xs, &g, [View::new(inner, outer), x(0).t(), gv(0)]),
                 (Layout::OutIn, _) => {
                     let d = |s: usize| View::new(outer, inner).at(s * outer * inner);
                     batched(samples, &mut dw, &g, xs, |s| [d(s), gv(s).t(), x(s)], 1.0, into)

@@ -3,7 +3,7 @@
 use crate::tensor::par;
 use crate::tensor::real::Real;
 use crate::tensor::simd::{sum1, top, wide};
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 
 /// A target that does not count.
@@ -22,10 +22,10 @@ wide! {
         most + sum1(row, |x| (x - most).exp()).ln()
     }
 
-    /// `-e^(x - norm) g`, the gradient of a likelihood but for its target.
-    fn against<R: Real>(d: &mut [R], x: &[R], norm: R, g: R) {
-        for (d, &x) in d.iter_mut().zip(x) {
-            *d = -((x - norm).exp() * g);
+    /// Turns logits into `-e^(x - norm) g`, the gradient of a likelihood but for its target.
+    fn against<R: Real>(d: &mut [R], norm: R, g: R) {
+        for d in d.iter_mut() {
+            *d = -((*d - norm).exp() * g);
         }
     }
 }
@@ -47,19 +47,25 @@ pub fn pick_log_softmax<R: Real>(t: &mut Tape<R>, logits: Var, targets: Vec<u32>
 }
 
 impl<R: Real> Op<R> for Pick<R> {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
-        let xs = cx.value(self.logits);
-        let n = xs.len();
-        let width = n / self.targets.len().max(1);
-        let mut d = cx.buffer(n);
-        let xs = cx.value(self.logits);
-        d.par_chunks_mut(width.max(1)).enumerate().for_each(|(r, d)| {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        let n = cx.value(self.logits).len();
+        let width = (n / self.targets.len().max(1)).max(1);
+        // Nothing before reads the logits again: their buffer becomes their gradient's.
+        let mut d = match cx.take_value(self.logits) {
+            Some(x) => x,
+            None => {
+                let mut d = cx.buffer(n);
+                par::copy(&mut d, cx.value(self.logits));
+                d
+            }
+        };
+        d.par_chunks_mut(width).enumerate().for_each(|(r, d)| {
             let id = self.targets[r];
             if id == IGNORE {
                 d.fill(R::default());
                 return;
             }
-            against(d, &xs[r * width..][..width], self.norms[r], g[r]);
+            against(d, self.norms[r], g[r]);
             d[id as usize] += g[r];
         });
         cx.give(self.logits, d);
@@ -83,7 +89,7 @@ pub fn dot<R: Real>(t: &mut Tape<R>, x: Var, with: Option<Var>) -> Var {
 }
 
 impl<R: Real> Op<R> for Dot {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let n = cx.value(self.x).len();
         let mut d = cx.buffer(n);
         match self.with {
@@ -111,7 +117,7 @@ pub fn combine<R: Real>(t: &mut Tape<R>, parts: Vec<(Var, f64)>) -> Var {
 }
 
 impl<R: Real> Op<R> for Combine {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         for (x, c) in self.0 {
             cx.give(x, vec![g[0] * R::of(c)]);
         }

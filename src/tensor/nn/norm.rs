@@ -4,7 +4,7 @@ use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::{Base, Real};
 use crate::tensor::simd::{sum1, sums3, wide};
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 
 struct LayerNorm<R> {
@@ -96,7 +96,7 @@ impl<T: Base> Widen for T {
 }
 
 impl<R: Real> Op<R> for LayerNorm<R> {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let width = cx.value(self.w).len();
         let stats = &self.stats;
         if cx.needs(self.w) || cx.needs(self.b) {

@@ -1,7 +1,7 @@
 //! Gathering, scattering, slicing and joining rows.
 
 use crate::tensor::real::Real;
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 
 struct Gather {
     table: Var,
@@ -31,7 +31,7 @@ pub fn gather<R: Real>(
 }
 
 impl<R: Real> Op<R> for Gather {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let mut d = cx.zeroed(self.table);
         let table = cx.value(self.table).len();
         let rows = (self.ids.len() / cx.samples(self.table)).max(1);
@@ -74,7 +74,7 @@ pub fn scatter_rows<R: Real>(t: &mut Tape<R>, parts: Vec<(Var, Vec<u32>)>, dims:
 }
 
 impl<R: Real> Op<R> for Scatter {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         for (part, rows) in self.parts {
             if cx.needs(part) {
                 let mut d = cx.buffer(rows.len() * self.width);
@@ -106,9 +106,9 @@ pub fn slice_rows<R: Real>(t: &mut Tape<R>, x: Var, from: usize, to: usize) -> V
 }
 
 impl<R: Real> Op<R> for Slice {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let mut d = cx.zeroed(self.x);
-        for (d, &v) in d[self.start..].iter_mut().zip(&g) {
+        for (d, &v) in d[self.start..].iter_mut().zip(g.iter()) {
             *d += v;
         }
         cx.put(self.x, d);
@@ -137,8 +137,8 @@ pub fn concat_rows<R: Real>(t: &mut Tape<R>, parts: &[Var]) -> Var {
 }
 
 impl<R: Real> Op<R> for ConcatRows {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
-        let mut rest = &g[..];
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
+        let mut rest: &[R] = &g;
         for (p, n) in self.0 {
             let (part, after) = rest.split_at(n);
             rest = after;

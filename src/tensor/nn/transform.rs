@@ -3,7 +3,7 @@
 use super::attention::softmax;
 use crate::tensor::gemm::{Into, View, batched, product};
 use crate::tensor::real::Real;
-use crate::tensor::tape::{Backward, Op, Tape, Var};
+use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::f64::consts::PI;
@@ -127,10 +127,10 @@ pub fn transform2d<R: Real>(t: &mut Tape<R>, x: Var, heads: usize, kind: Transfo
 }
 
 impl<R: Real> Op<R> for Apply<R> {
-    fn backward(self: Box<Self>, g: Vec<R>, cx: &mut Backward<'_, R>) {
+    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let (mut d, mut half) = (cx.buffer(g.len()), cx.buffer(g.len()));
         self.run(&g, &mut d, &mut half, true);
-        cx.recycle(half);
+        cx.reuse(half);
         cx.recycle(g);
         cx.give(self.x, d);
     }
