@@ -8,7 +8,7 @@ use super::net::{Net, Watch};
 use super::observe::{First, Second};
 use super::run::Job;
 use super::{Model, ModelError, forward};
-use crate::site::{CaptureSpec, Field, Kind, Objective, Pass, SiteId, objective_key, pass_of};
+use crate::site::{CaptureSpec, Field, Kind, Pass, SiteId, objective_key, pass_of};
 use crate::tensor::Tensor;
 use crate::tensor::real::Base;
 use crate::tensor::tape::Var;

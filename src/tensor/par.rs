@@ -27,16 +27,16 @@ pub fn copy<R: Real>(out: &mut [R], a: &[R]) {
 }
 
 /// The transpose of `[rows, cols]`, in square tiles, which stay in cache.
-pub fn transpose<T: Copy + Default + Send + Sync>(x: &[T], rows: usize, cols: usize) -> Vec<T> {
+pub fn transpose<T: bytemuck::Pod + Send + Sync>(x: &[T], rows: usize, cols: usize) -> Vec<T> {
     const TILE: usize = 16;
-    let mut y = vec![T::default(); x.len()];
+    let mut y = vec![T::zeroed(); x.len()];
     // Each task writes TILE rows of the result.
     y.par_chunks_mut((TILE * rows).max(1)).enumerate().with_min_len(2).for_each(|(k, y)| {
         let j0 = k * TILE;
         let width = TILE.min(cols - j0);
         for i0 in (0..rows).step_by(TILE) {
             let height = TILE.min(rows - i0);
-            let mut tile = [[T::default(); TILE]; TILE];
+            let mut tile = [[T::zeroed(); TILE]; TILE];
             for (i, line) in tile.iter_mut().enumerate().take(height) {
                 line[..width].copy_from_slice(&x[(i0 + i) * cols + j0..][..width]);
             }

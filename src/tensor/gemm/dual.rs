@@ -97,10 +97,18 @@ impl Planes {
     }
 }
 
-/// The product on all threads.
-pub(super) fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], views: [View; 3], alpha: f64, into: Into) {
+/// The product on all threads; without `values` of tangents alone.
+pub(super) fn product<R: Real>(
+    dst: &mut [R],
+    a: &[R],
+    b: &[R],
+    views: [View; 3],
+    alpha: f64,
+    into: Into,
+    values: bool,
+) {
     // SAFETY: the caller checked the views; `dst` is borrowed mutably.
-    unsafe { run(dst.as_mut_ptr(), a.as_ptr(), b.as_ptr(), views, alpha, into, true) }
+    unsafe { run(dst.as_mut_ptr(), a.as_ptr(), b.as_ptr(), views, alpha, into, [true, values]) }
 }
 
 /// The product on the calling thread.
