@@ -104,7 +104,14 @@ impl<R: Real> Pool<R> {
 impl<R: Real> Tape<R> {
     /// An empty tape; with `record` false nothing can be differentiated.
     pub fn new(record: bool) -> Self {
-        Tape { nodes: Vec::new(), grads: Vec::new(), pool: Pool::inherit(), record, cancellation: None }
+        Tape {
+            nodes: Vec::new(),
+            grads: Vec::new(),
+            pool: Pool::inherit(),
+            record,
+            tangents: false,
+            cancellation: None,
+        }
     }
 
     /// A buffer of `n` elements with arbitrary contents.
