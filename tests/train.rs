@@ -163,17 +163,26 @@ fn a_text_shorter_than_a_batch_is_refused() {
 mod bench_make {
     use lpzero::bench::Bench;
     use lpzero::search::Space;
-    use lpzero::train::make::{Making, sample, seed_agreement};
+    use lpzero::train::data::{LANGUAGE, SYNTHETIC};
+    use lpzero::train::make::{EVAL_BATCHES, Making, Sampled, sample, seed_agreement};
     use lpzero::train::{Dataset, Settings};
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn make(dir: &Path, stop_after: usize, threads: usize) -> Option<Bench> {
         let space = Space::open("tiny-gpt2").unwrap();
         let architectures = sample(&space, 5, 1, 2, 16).unwrap();
         let settings = Settings::new(4, 2, 16, 1e-3, 0).unwrap();
         let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
-        let making =
-            Making { architectures: &architectures, settings: &settings, seeds: 2, data: &data, threads };
+        let go = AtomicBool::new(false);
+        let making = Making {
+            architectures: &architectures,
+            settings: &settings,
+            seeds: 2,
+            data: &data,
+            threads,
+            stop: &go,
+        };
         let journal = dir.join("x.jsonl.partial");
         let done = making.run(&journal, &mut |_| {}).unwrap();
         assert_eq!(done.len(), 10);
@@ -199,6 +208,66 @@ mod bench_make {
     }
 
     #[test]
+    fn a_stopped_run_keeps_what_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let space = Space::open("tiny-gpt2").unwrap();
+        let architectures = sample(&space, 5, 1, 2, 16).unwrap();
+        let settings = Settings::new(4, 2, 16, 1e-3, 0).unwrap();
+        let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
+        let stop = AtomicBool::new(false);
+        let making = Making {
+            architectures: &architectures,
+            settings: &settings,
+            seeds: 2,
+            data: &data,
+            threads: 2,
+            stop: &stop,
+        };
+        let journal = dir.path().join("x.jsonl.partial");
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(making.run(&journal, &mut |_| {}).unwrap(), []);
+        stop.store(false, Ordering::Relaxed);
+        let all = making.run(&journal, &mut |_| stop.store(true, Ordering::Relaxed)).unwrap();
+        stop.store(false, Ordering::Relaxed);
+        let again = making.run(&journal, &mut |_| {}).unwrap();
+        assert!(!all.is_empty() && again.len() == 10 && all.iter().all(|d| again.contains(d)));
+        assert_eq!(again, make_all(&making, dir.path()));
+    }
+
+    fn make_all(making: &Making<'_>, dir: &Path) -> Vec<lpzero::train::Done> {
+        making.run(&dir.join("other.partial"), &mut |_| {}).unwrap()
+    }
+
+    /// The recorded losses of the embedded benchmark are those of its command: the architecture that is
+    /// quickest to train, with both seeds. The tolerance is for other processors and kernels, whose
+    /// rounding differs; another initialisation or other batches change losses by the noise of a
+    /// training, 0.037.
+    #[test]
+    fn the_embedded_benchmark_is_what_its_command_gives() {
+        let bench = Bench::read(Path::new("tiny-gpt2")).unwrap();
+        assert!(bench.header.source.contains("--synthetic --steps 500 --batch 8 --seq 64 --lr 0.005 --seeds 2"));
+        let quick = bench.records.iter().min_by(|a, b| a.facts["flops"].total_cmp(&b.facts["flops"])).unwrap();
+        let architectures =
+            [Sampled { config: quick.config.clone(), params: quick.facts["params"], flops: quick.facts["flops"] }];
+        let settings = Settings { eval_batches: EVAL_BATCHES, ..Settings::new(500, 8, 64, 0.005, 0).unwrap() };
+        let data = Dataset::synthetic(256, LANGUAGE, SYNTHETIC, 8, 64).unwrap();
+        let go = AtomicBool::new(false);
+        let making = Making {
+            architectures: &architectures,
+            settings: &settings,
+            seeds: 2,
+            data: &data,
+            threads: 2,
+            stop: &go,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        for d in making.run(&dir.path().join("x.partial"), &mut |_| {}).unwrap() {
+            let (now, was) = (d.loss.unwrap(), quick.metrics[&format!("valid_loss_s{}", d.seed)]);
+            assert!((now - was).abs() < 3e-3, "{}, seed {}: {now}, recorded {was}", quick.id, d.seed);
+        }
+    }
+
+    #[test]
     fn a_journal_of_something_else_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("x.jsonl.partial"), "{\"settings\": 1}\n").unwrap();
@@ -206,8 +275,15 @@ mod bench_make {
         let architectures = sample(&space, 1, 1, 2, 16).unwrap();
         let settings = Settings::new(1, 2, 16, 1e-3, 0).unwrap();
         let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
-        let making =
-            Making { architectures: &architectures, settings: &settings, seeds: 1, data: &data, threads: 1 };
+        let go = AtomicBool::new(false);
+        let making = Making {
+            architectures: &architectures,
+            settings: &settings,
+            seeds: 1,
+            data: &data,
+            threads: 1,
+            stop: &go,
+        };
         let error = making.run(&dir.path().join("x.jsonl.partial"), &mut |_| {}).unwrap_err();
         assert!(error.message.contains("other settings"), "{error}");
     }

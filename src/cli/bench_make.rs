@@ -6,14 +6,11 @@ use super::output::{Progress, json, print};
 use super::train::{DataArgs, HowArgs};
 use crate::bench::info;
 use crate::search::{SearchError, Space};
-use crate::train::make::{Making, sample, seed_agreement};
+use crate::train::make::{EVAL_BATCHES, Making, sample, seed_agreement};
 use crate::train::{Settings, text_vocab};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Batches of the evaluation that becomes the ground truth.
-const EVAL_BATCHES: usize = 40;
 
 #[derive(Args, Debug)]
 pub struct MakeArgs {
@@ -90,6 +87,7 @@ pub(super) fn run(args: &MakeArgs, global: &Global) -> Result<ExitCode, CliError
         seeds: usize::from(args.seeds),
         data: &data,
         threads: rayon::current_num_threads(),
+        stop: super::interrupt::flag(),
     };
     let mut progress = Progress::new(global, "trainings", (args.count * making.seeds) as u64);
     let journal = journal(&args.output);
@@ -102,6 +100,14 @@ pub(super) fn run(args: &MakeArgs, global: &Global) -> Result<ExitCode, CliError
         progress.note(&format!("architecture {i} is left out: {problem}"));
     }
     drop(progress);
+    if done.len() < args.count * making.seeds {
+        return Err(CliError::interrupted(format!(
+            "interrupted; {} of {} trainings are kept in {}, the same command goes on with them",
+            done.len(),
+            args.count * making.seeds,
+            journal.display()
+        )));
+    }
     let licence = if args.data.synthetic { "MIT" } else { "that of the text" };
     let bench = making.bench(&space, &done, args.command(global.seed), licence, &args.output);
     bench.write(&args.output)?;

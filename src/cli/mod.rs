@@ -19,6 +19,7 @@ pub mod error;
 pub mod evolve;
 pub mod explain;
 pub mod fmt;
+mod interrupt;
 pub mod lsp;
 pub mod model_args;
 pub mod output;

@@ -282,13 +282,39 @@ impl Source for AnyModel {
     }
 }
 
+/// The configuration that `--model` names, and the checkpoint that may lie beside it.
+///
+/// # Errors
+/// A file that cannot be read or is not JSON; an architecture that is not in the benchmark.
+pub(super) fn read_config(model: &str) -> Result<(Value, Option<PathBuf>), CliError> {
+    const HELP: &str = "--model takes a config.json, a Hugging Face folder or X.jsonl#ID";
+    if let Some((file, id)) = model.rsplit_once('#') {
+        let bench = Bench::read(Path::new(file))?;
+        let record = bench.record(id)?;
+        let mut config = record.config.clone();
+        if let Value::Object(fields) = &mut config {
+            fields.entry("family").or_insert_with(|| record.family.as_str().into());
+        }
+        return Ok((config, None));
+    }
+    let path = Path::new(model);
+    let (path, beside) = match path.is_dir() {
+        true => (path.join("config.json"), Some(path.join("model.safetensors"))),
+        false => (path.to_owned(), None),
+    };
+    let text = std::fs::read_to_string(&path).map_err(|e| CliError::io("read", &path, &e).help(HELP))?;
+    let json = serde_json::from_str(&text)
+        .map_err(|e| CliError::new(format!("{}: not JSON: {e}", path.display())).help(HELP))?;
+    Ok((json, beside))
+}
+
 impl ModelArgs {
     /// Reads the configuration and finds the parameters.
     ///
     /// # Errors
     /// A file that cannot be read; a configuration that is wrong.
     pub fn config(&self) -> Result<(Config, Value, Option<PathBuf>), CliError> {
-        let (json, beside) = self.read_config()?;
+        let (json, beside) = read_config(&self.model)?;
         let config = Config::from_json(&json).map_err(|e| {
             let e: CliError = e.into();
             e.within(&self.model)
@@ -299,25 +325,6 @@ impl ModelArgs {
             (None, true) => None,
         };
         Ok((config, json, weights))
-    }
-
-    fn read_config(&self) -> Result<(Value, Option<PathBuf>), CliError> {
-        if let Some((file, id)) = self.model.rsplit_once('#') {
-            let bench = Bench::read(Path::new(file))?;
-            return Ok((bench.record(id)?.config.clone(), None));
-        }
-        let path = Path::new(&self.model);
-        let (path, beside) = match path.is_dir() {
-            true => (path.join("config.json"), Some(path.join("model.safetensors"))),
-            false => (path.to_owned(), None),
-        };
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            CliError::io("read", &path, &e)
-                .help("--model takes a config.json, a Hugging Face folder or X.jsonl#ID")
-        })?;
-        let json = serde_json::from_str(&text)
-            .map_err(|e| CliError::new(format!("{}: not JSON: {e}", path.display())))?;
-        Ok((json, beside))
     }
 
     /// The model, ready to run.

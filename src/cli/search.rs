@@ -8,15 +8,16 @@ use super::programs::Programs;
 use crate::data::Tokens;
 use crate::engine::Engine;
 use crate::ir::prepare::Prepared;
-use crate::model::{Config, describe};
-use crate::score::many::{Many, Stopped};
+use crate::model::Config;
+use crate::score::many::{Architecture, Many, Stopped};
 use crate::search::latency::Table;
-use crate::search::{Budget, Found, Judge, Measured, Search, SearchError, Space};
+use crate::search::{Budget, Found, Judge, Measured, Search, SearchError, Space, cost};
 use crate::site::SourceError;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Find architectures under budgets
@@ -35,13 +36,13 @@ pub struct SearchArgs {
     #[arg(short = 'e', long, value_name = "EXPR", conflicts_with = "proxy")]
     expr: Option<String>,
     /// Most parameters
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     params_max: Option<f64>,
     /// Most floating-point operations of a forward pass over the batch
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     flops_max: Option<f64>,
     /// Most milliseconds of a forward pass over the batch, measured here; latency becomes an objective
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     latency_max_ms: Option<f64>,
     /// Make latency an objective without a limit
     #[arg(long)]
@@ -62,12 +63,18 @@ pub struct SearchArgs {
     data: DataArgs,
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0);
+    number.ok_or_else(|| "give a positive number, such as 20e6".to_owned())
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// A bad space, program or budget; a folder that cannot be written to.
 pub fn run(mut args: SearchArgs, global: &Global) -> Result<ExitCode, CliError> {
     let started = Instant::now();
+    let stop = super::interrupt::flag();
     let space = Space::open(&args.space)?;
     let programs = program(&args)?;
     fit_sequence(&mut args, &space, global)?;
@@ -82,26 +89,43 @@ pub fn run(mut args: SearchArgs, global: &Global) -> Result<ExitCode, CliError> 
         population: args.population as usize,
         seed: global.seed,
     };
-    let judge = |config: &Value| numbers(config, batch, seq);
+    let judge = |config: &Value| cost(config, batch, seq);
     let judge: &Judge<'_> = &judge;
     let found = search.run(judge, &mut |configs| {
-        let mut measured = scores(configs, &args.data, &tokens, &programs, global, &mut progress)?;
+        let data = (&args.data, &tokens);
+        let mut measured = scores(configs, data, &programs, global, stop, &mut progress)?;
         if let Some(table) = &mut latencies {
-            for (m, config) in measured.iter_mut().zip(configs) {
-                m.latency_ms = Some(table.get(config, batch, seq)?);
+            for (slot, config) in measured.iter_mut().zip(configs) {
+                match slot {
+                    Some(m) if !stop.load(Ordering::Relaxed) => {
+                        m.latency_ms = Some(table.get(config, batch, seq)?)
+                    }
+                    _ => *slot = None,
+                }
             }
         }
         Ok(measured)
-    })?;
+    });
     drop(progress);
+    let found = found.map_err(|e| match stop.load(Ordering::Relaxed) {
+        true => CliError::interrupted(e.message),
+        false => e.into(),
+    })?;
     if let Some(dir) = &args.out {
         write(dir, &found, latencies.as_ref())?;
     }
     let seconds = started.elapsed().as_secs_f64();
     let report = json!({"space": space.name, "front": found.front, "evaluations": found.evaluations,
-        "degenerate": found.degenerate, "slow": found.slow, "seconds": seconds});
+        "degenerate": found.degenerate, "slow": found.slow, "seconds": seconds,
+        "interrupted": found.interrupted});
     if !json(global, &report)? {
         print(&told(&found, &args, seconds))?;
+    }
+    if found.interrupted {
+        return Err(CliError::interrupted(format!(
+            "interrupted after {} architectures; the front is theirs",
+            found.evaluations
+        )));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,22 +165,15 @@ fn latencies(args: &SearchArgs) -> Result<Option<Table>, CliError> {
     })
 }
 
-/// Parameters and FLOPs of a config, or why its family refuses it.
-fn numbers(config: &Value, batch: usize, seq: usize) -> Result<(f64, f64), String> {
-    let parsed = Config::from_json(config).map_err(|e| e.to_string())?;
-    let outline = describe(&parsed, batch, seq).map_err(|e| e.to_string())?;
-    let number = |name: &str| outline.numbers.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, v)| *v);
-    Ok((number("params"), number("flops")))
-}
-
+/// Scores of configs, as far as it comes before `stop` is set.
 fn scores(
     configs: &[Value],
-    data: &DataArgs,
-    tokens: &Tokens,
+    (data, tokens): (&DataArgs, &Tokens),
     programs: &Programs,
     global: &Global,
+    stop: &AtomicBool,
     progress: &mut Progress,
-) -> Result<Vec<Measured>, SearchError> {
+) -> Result<Vec<Option<Measured>>, SearchError> {
     let engine = data.engine;
     let make = move || -> Box<dyn Engine> { engine.make() };
     let many = Many {
@@ -165,20 +182,23 @@ fn scores(
         workers: super::workers(global),
         explain: false,
         costs: false,
-        stop: None,
+        stop: Some(stop),
     };
     let open = |i: usize| {
         let config = Config::from_json(&configs[i]).map_err(SourceError::from)?;
         data.open(&config, None, tokens, programs.batches(), global.seed)
     };
     let prepared = Prepared::new(&programs.dag, &programs.programs);
-    let scored = many.score(&prepared, configs.len(), &open, &mut |_, _| progress.step(""));
-    let scored = scored.map_err(|e| match e {
-        Stopped::Interrupted => SearchError { message: "interrupted".into(), help: None },
-        Stopped::Failed(_, e) => e.into(),
-    })?;
-    let score = |a: &crate::score::many::Architecture| a.scores.scores.first()?.value.as_ref().ok().copied();
-    Ok(scored.iter().map(|a| Measured { score: score(a), latency_ms: None }).collect())
+    let score = |a: &Architecture| a.scores.scores.first()?.value.as_ref().ok().copied();
+    let mut measured = vec![None; configs.len()];
+    let mut done = |i: usize, a: &Architecture| {
+        measured[i] = Some(Measured { score: score(a), latency_ms: None });
+        progress.step("");
+    };
+    match many.score(&prepared, configs.len(), &open, &mut done) {
+        Err(Stopped::Failed(_, e)) => Err(e.into()),
+        Ok(_) | Err(Stopped::Interrupted) => Ok(measured),
+    }
 }
 
 fn write(dir: &Path, found: &Found, latencies: Option<&Table>) -> Result<(), CliError> {

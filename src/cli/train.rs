@@ -2,19 +2,16 @@
 
 use super::Global;
 use super::error::CliError;
+use super::model_args::read_config;
 use super::output::{Progress, json, print};
 use crate::data::Text;
+use crate::train::data::{LANGUAGE, SYNTHETIC};
 use crate::train::{
     Dataset, Event, Settings, Summary, TrainError, Trainer, checkpoint, curve, text_vocab, trace, train,
 };
 use clap::Args;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Set by Ctrl-C; the training stops after its step.
-static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Train an architecture
 #[derive(Args, Debug)]
@@ -79,11 +76,6 @@ impl From<TrainError> for CliError {
     }
 }
 
-/// Tokens of the synthetic language.
-const SYNTHETIC: usize = 2_000_000;
-/// The language itself does not change with `--seed`, so that losses compare.
-const LANGUAGE: u64 = 0;
-
 impl DataArgs {
     /// Reads or makes what is trained on, for a vocabulary.
     pub(super) fn open(&self, vocab: usize, batch: usize, seq: usize) -> Result<Dataset, CliError> {
@@ -97,27 +89,6 @@ impl DataArgs {
     }
 }
 
-/// The config that `--model` names.
-pub(super) fn config(model: &str) -> Result<Value, CliError> {
-    if let Some((bench, id)) = model.rsplit_once('#') {
-        let bench = crate::bench::Bench::read(Path::new(bench))?;
-        let record = bench.record(id)?;
-        let mut config = record.config.clone();
-        if let Value::Object(fields) = &mut config {
-            fields.entry("family").or_insert_with(|| record.family.as_str().into());
-        }
-        return Ok(config);
-    }
-    let mut path = PathBuf::from(model);
-    if path.is_dir() {
-        path.push("config.json");
-    }
-    let text = std::fs::read_to_string(&path).map_err(|e| CliError::io("read", &path, &e))?;
-    serde_json::from_str(&text).map_err(|e| {
-        CliError::new(format!("{model}: is not JSON: {e}")).help("--model takes a config.json, or X.jsonl#ID")
-    })
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -125,7 +96,7 @@ pub(super) fn config(model: &str) -> Result<Value, CliError> {
 pub fn run(args: TrainArgs, global: &Global) -> Result<ExitCode, CliError> {
     let how = &args.how;
     let settings = Settings::new(how.steps, how.batch, how.seq, how.lr, global.seed)?;
-    let config = config(&args.model)?;
+    let (config, _) = read_config(&args.model)?;
     let data = args.data.open(text_vocab(&config)?, how.batch, how.seq)?;
     let mut trainer = Trainer::new(&config, settings)?;
     let saved = checkpoint::path(&args.output);
@@ -158,18 +129,13 @@ fn run_with_progress(
     dir: &Path,
     global: &Global,
 ) -> Result<Summary, CliError> {
-    // The second Ctrl-C ends the process at once.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
+    let stop = super::interrupt::flag();
     let mut progress = Progress::new(global, "train", t.settings.schedule.steps as u64);
     progress.note(&format!("{} parameters, {} tokens of {}", t.size(), data.len(), data.name()));
     for _ in 0..t.step {
         progress.step("resumed");
     }
-    let summary = train(t, data, dir, &STOP, &mut |event| match event {
+    let summary = train(t, data, dir, stop, &mut |event| match event {
         Event::Step(s) => progress.step(&format!("loss {:.3}", s.loss)),
         Event::Evaluated { step, loss } => {
             progress.note(&format!("step {step:>6}  evaluation loss {loss:.4}"))

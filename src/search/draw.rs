@@ -108,6 +108,21 @@ impl Space {
     /// # Errors
     /// When there are not so many; says what excluded the others.
     pub fn sample(&self, n: usize, seed: u64, judge: &Judge<'_>) -> Result<Vec<Genotype>, SearchError> {
+        let found = self.sample_some(n, seed, judge)?;
+        found.1.map_or(Ok(found.0), Err)
+    }
+
+    /// As [`Space::sample`], but fewer are no error, only none is: the error that fewer would be comes
+    /// along.
+    ///
+    /// # Errors
+    /// When there are none; says what excluded them.
+    pub fn sample_some(
+        &self,
+        n: usize,
+        seed: u64,
+        judge: &Judge<'_>,
+    ) -> Result<(Vec<Genotype>, Option<SearchError>), SearchError> {
         let mut stream = Stream::new(seed, "space sample");
         let (mut found, mut seen) = (Vec::new(), FxHashSet::default());
         let mut refused: BTreeMap<String, usize> = BTreeMap::new();
@@ -127,10 +142,11 @@ impl Space {
                 }
             }
             if failures >= PATIENCE {
-                return Err(self.exhausted(n, found.len(), &refused));
+                let error = self.exhausted(n, found.len(), &refused);
+                return if found.is_empty() { Err(error) } else { Ok((found, Some(error))) };
             }
         }
-        Ok(found)
+        Ok((found, None))
     }
 
     fn exhausted(&self, n: usize, found: usize, refused: &BTreeMap<String, usize>) -> SearchError {

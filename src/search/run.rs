@@ -74,6 +74,8 @@ pub struct Found {
     pub degenerate: usize,
     /// Of these, slower than the budget.
     pub slow: usize,
+    /// It was interrupted.
+    pub interrupted: bool,
 }
 
 /// A search.
@@ -93,8 +95,9 @@ pub struct Search<'a> {
 /// Attempts at a child that is new and within the budget, before a random one is drawn.
 const ATTEMPTS: usize = 100;
 
-/// Evaluates configs, in order.
-pub type Evaluate<'a> = dyn FnMut(&[Value]) -> Result<Vec<Measured>, SearchError> + 'a;
+/// Evaluates configs, in order; nothing for those it did not come to before it was interrupted, which
+/// ends the search.
+pub type Evaluate<'a> = dyn FnMut(&[Value]) -> Result<Vec<Option<Measured>>, SearchError> + 'a;
 
 struct Admitted {
     genotype: Genotype,
@@ -108,7 +111,8 @@ impl Search<'_> {
     /// front, unless latency is measured.
     ///
     /// # Errors
-    /// When nothing in the space is within the budget; what `evaluate` says.
+    /// When nothing in the space is within the budget, or nothing was evaluated before an interruption;
+    /// what `evaluate` says.
     pub fn run(&self, judge: &Judge<'_>, evaluate: &mut Evaluate<'_>) -> Result<Found, SearchError> {
         let within = |config: &Value| {
             let (params, flops) = judge(config)?;
@@ -131,8 +135,10 @@ impl Search<'_> {
             seen.extend(admitted.iter().map(|a| a.genotype.clone()));
             let configs: Vec<Value> = admitted.iter().map(|a| a.config.clone()).collect();
             let measured = evaluate(&configs)?;
-            found.evaluations += admitted.len();
+            found.interrupted = measured.iter().any(Option::is_none);
             for (a, m) in admitted.into_iter().zip(measured) {
+                let Some(m) = m else { continue };
+                found.evaluations += 1;
                 fastest = fastest.min(m.latency_ms.unwrap_or(f64::INFINITY));
                 match self.keep(a, m) {
                     Ok(candidate) => {
@@ -145,7 +151,7 @@ impl Search<'_> {
             let points: Vec<Vec<f64>> = population.iter().map(Candidate::objectives).collect();
             let kept = pareto::select(&points, self.population);
             population = kept.into_iter().map(|i| population[i].clone()).collect();
-            if found.evaluations >= self.evaluations {
+            if found.interrupted || found.evaluations >= self.evaluations {
                 break;
             }
         }
@@ -170,10 +176,7 @@ impl Search<'_> {
 
     fn first(&self, n: usize, judge: &Judge<'_>) -> Result<Vec<Admitted>, SearchError> {
         // Fewer than wanted is no error: one is enough to begin with.
-        let genotypes = self
-            .space
-            .sample(n, self.seed, judge)
-            .or_else(|e| (1..n).rev().find_map(|n| self.space.sample(n, self.seed, judge).ok()).ok_or(e))?;
+        let (genotypes, _) = self.space.sample_some(n, self.seed, judge)?;
         Ok(genotypes.into_iter().filter_map(|g| admit(self.space, g, judge)).collect())
     }
 
@@ -217,6 +220,9 @@ impl Search<'_> {
 
     fn nothing(&self, found: &Found, fastest: f64) -> SearchError {
         let n = found.evaluations;
+        if found.interrupted {
+            return SearchError::new(format!("interrupted before there was a front, after {n} architectures"));
+        }
         let error = SearchError::new(format!(
             "of {n} architectures none is left: {} without a score, {} slower than allowed",
             found.degenerate, found.slow
@@ -260,10 +266,8 @@ mod tests {
         // Score: width, less heads; the best has the largest width.
         search.run(&judge, &mut |configs| {
             let score = |c: &Value| Some(c["d_model"].as_f64()? - 0.1 * judge(c).ok()?.1);
-            Ok(configs
-                .iter()
-                .map(|c| Measured { score: score(c), latency_ms: Some(judge(c).unwrap().0) })
-                .collect())
+            let measured = |c| Measured { score: score(c), latency_ms: Some(judge(c).unwrap().0) };
+            Ok(configs.iter().map(|c| Some(measured(c))).collect())
         })
     }
 
@@ -281,6 +285,27 @@ mod tests {
             search(Budget { params: Some(400.0), ..Budget::default() }, 400).unwrap().front,
             found.front
         );
+    }
+
+    #[test]
+    fn an_interrupted_search_has_the_front_so_far() {
+        let space = Space::open("tiny-gpt2").unwrap();
+        let search =
+            Search { space: &space, budget: Budget::default(), evaluations: 100, population: 16, seed: 0 };
+        let mut calls = 0;
+        let mut evaluate = |configs: &[Value]| {
+            calls += 1;
+            // The second generation is interrupted after five.
+            let measured = |(i, c)| (calls == 1 || i < 5).then(|| of(c));
+            Ok(configs.iter().enumerate().map(measured).collect())
+        };
+        fn of(c: &Value) -> Measured {
+            Measured { score: c["d_model"].as_f64(), latency_ms: None }
+        }
+        let found = search.run(&judge, &mut evaluate).unwrap();
+        assert!(found.interrupted && found.evaluations == 21 && !found.front.is_empty());
+        let none = search.run(&judge, &mut |configs| Ok(vec![None; configs.len()])).unwrap_err();
+        assert!(none.message.contains("interrupted"), "{none}");
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! that repeat another. Combinations that a family refuses (heads that do not divide the width) or
 //! that break `constraints` are not in the space.
 
+use super::constraint::Constraints;
 use super::error::SearchError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -35,58 +36,6 @@ enum Values {
 struct Depth {
     field: Option<String>,
     values: Vec<usize>,
-}
-
-/// Smallest and largest allowed number.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Smallest.
-    #[serde(default)]
-    pub min: Option<f64>,
-    /// Largest.
-    #[serde(default)]
-    pub max: Option<f64>,
-}
-
-impl Limits {
-    /// Why `x` is not within, if it is not.
-    pub fn breach(&self, name: &str, x: f64) -> Option<String> {
-        match (self.min, self.max) {
-            (Some(min), _) if x < min => Some(format!("{name} below {min}")),
-            (_, Some(max)) if x > max => Some(format!("{name} above {max}")),
-            _ => None,
-        }
-    }
-
-    fn check(&self, name: &str) -> Result<(), SearchError> {
-        match (self.min, self.max) {
-            (Some(min), Some(max)) if min > max => Err(SearchError::new(format!(
-                "`constraints`: {name} is to be at least {min} and at most {max}"
-            ))
-            .help("no number is both; swap or widen them")),
-            _ => Ok(()),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Ratio {
-    field: String,
-    over: String,
-    #[serde(flatten)]
-    limits: Limits,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Constraints {
-    #[serde(default)]
-    params: Limits,
-    #[serde(default)]
-    flops: Limits,
-    #[serde(default)]
-    ratios: Vec<Ratio>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -139,6 +88,9 @@ pub const BUILTIN: &[(&str, &str)] = &[
     ("gpt2-flex", include_str!("../../examples/spaces/gpt2-flex.json")),
 ];
 
+/// More layers than any architecture has.
+const DEEPEST: usize = 4096;
+
 /// Choices as indices into the values of a space.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Genotype {
@@ -178,17 +130,16 @@ impl Space {
         let axes = |from: BTreeMap<String, Values>| {
             from.into_iter().map(|(n, v)| axis(n, v)).collect::<Result<Vec<_>, _>>()
         };
-        if file.depth.values.is_empty() || file.depth.values.contains(&0) {
-            return Err(SearchError::new("`depth.values` must be numbers of layers from 1"));
+        let deep = |d: &usize| !(1..=DEEPEST).contains(d);
+        if file.depth.values.is_empty() || file.depth.values.iter().any(deep) {
+            return Err(SearchError::new(format!(
+                "`depth.values` must be numbers of layers from 1 to {DEEPEST}"
+            )));
         }
         if !file.base.get("family").is_some_and(Value::is_string) {
             return Err(SearchError::new("`base` has no `family`").help("one of flexibert, gpt2, gpt2-flex"));
         }
-        file.constraints.params.check("params")?;
-        file.constraints.flops.check("flops")?;
-        for r in &file.constraints.ratios {
-            r.limits.check(&format!("{} / {}", r.field, r.over))?;
-        }
+        file.constraints.check()?;
         let space = Space {
             name: file.space,
             doc: file.doc,
@@ -284,23 +235,11 @@ impl Space {
 
     /// Why the constraints exclude an architecture, if they do.
     pub fn breach(&self, config: &Value, params: f64, flops: f64) -> Option<String> {
-        let c = &self.constraints;
-        let numbers = c.params.breach("params", params).or_else(|| c.flops.breach("flops", flops));
-        numbers.or_else(|| self.ratios_breach(config))
+        self.constraints.breach(params, flops).or_else(|| self.ratios_breach(config))
     }
 
     pub(super) fn ratios_breach(&self, config: &Value) -> Option<String> {
-        self.constraints.ratios.iter().find_map(|r| self.ratio_breach(r, config))
-    }
-
-    fn ratio_breach(&self, r: &Ratio, config: &Value) -> Option<String> {
-        let (tops, bottoms) = (self.numbers(config, &r.field), self.numbers(config, &r.over));
-        let n = tops.len().max(bottoms.len());
-        let at = |v: &[f64], i: usize| if v.len() == 1 { v.first().copied() } else { v.get(i).copied() };
-        (0..n).find_map(|i| {
-            let ratio = at(&tops, i)? / at(&bottoms, i)?;
-            r.limits.breach(&format!("{} / {}", r.field, r.over), ratio)
-        })
+        self.constraints.ratios_breach(&|field| self.numbers(config, field))
     }
 
     /// The numbers of a field: one, or one per layer.
@@ -332,7 +271,9 @@ impl Axis {
 fn axis(name: String, values: Values) -> Result<Axis, SearchError> {
     let values = match values {
         Values::List(list) => list,
-        Values::Range { from, to, step } if step > 0 && (to - from) / step < 1 << 16 => {
+        Values::Range { from, to, step }
+            if step > 0 && (i128::from(to) - i128::from(from)) / i128::from(step) < 1 << 16 =>
+        {
             (from..=to).step_by(step as usize).map(Value::from).collect()
         }
         Values::Range { .. } => {

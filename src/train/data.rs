@@ -8,6 +8,10 @@ use crate::data::Text;
 use crate::random::Stream;
 use std::sync::Arc;
 
+/// Tokens of the synthetic language that commands train on.
+pub const SYNTHETIC: usize = 2_000_000;
+/// Seed of that language: it does not change with the seed of a training, so that losses compare.
+pub const LANGUAGE: u64 = 0;
 /// Part of a text that is kept for evaluation.
 const VALID: f64 = 0.05;
 

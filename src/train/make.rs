@@ -6,13 +6,15 @@ use super::journal::{Done, Journal};
 use super::{Dataset, Settings, TrainError, Trainer};
 use crate::bench::{Bench, Better, Header, Metric, Record};
 use crate::metric::kendall;
-use crate::model::{Config, describe};
-use crate::search::{SearchError, Space};
+use crate::search::{SearchError, Space, cost};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+
+/// Batches of the evaluation that becomes the ground truth.
+pub const EVAL_BATCHES: usize = 40;
 
 /// One sampled architecture.
 #[derive(Clone, Debug)]
@@ -31,14 +33,6 @@ impl From<SearchError> for TrainError {
     }
 }
 
-/// Parameters and FLOPs of a config, or why its family refuses it.
-pub fn judge(config: &Value, batch: usize, seq: usize) -> Result<(f64, f64), String> {
-    let parsed = Config::from_json(config).map_err(|e| e.to_string())?;
-    let outline = describe(&parsed, batch, seq).map_err(|e| e.to_string())?;
-    let number = |name: &str| outline.numbers.iter().find(|(n, _)| *n == name).map_or(0.0, |(_, v)| *v);
-    Ok((number("params"), number("flops")))
-}
-
 /// `count` different architectures of a space.
 ///
 /// # Errors
@@ -50,7 +44,7 @@ pub fn sample(
     batch: usize,
     seq: usize,
 ) -> Result<Vec<Sampled>, TrainError> {
-    let judge = |config: &Value| judge(config, batch, seq);
+    let judge = |config: &Value| cost(config, batch, seq);
     let genotypes = space.sample(count, seed, &judge)?;
     let of = |g| {
         let (config, params, flops) = space.admit(g, &judge).map_err(TrainError::new)?;
@@ -71,6 +65,8 @@ pub struct Making<'a> {
     pub data: &'a Dataset,
     /// Trainings at a time, each on one thread.
     pub threads: usize,
+    /// Set from elsewhere to stop: trainings in progress are given up, finished ones are kept.
+    pub stop: &'a AtomicBool,
 }
 
 impl Making<'_> {
@@ -85,7 +81,7 @@ impl Making<'_> {
     }
 
     /// Trains what the journal does not hold yet; `tell` hears of every training. Results in the order
-    /// of architectures and seeds.
+    /// of architectures and seeds; not all of them where it was stopped.
     ///
     /// # Errors
     /// A journal of another benchmark; one that cannot be written. Trainings that diverge are no
@@ -96,13 +92,13 @@ impl Making<'_> {
         let all = (0..self.architectures.len()).flat_map(|i| (0..self.seeds).map(move |s| (i, s)));
         let missing: Vec<(usize, usize)> =
             all.filter(|job| !done.iter().any(|d| (d.architecture, d.seed) == *job)).collect();
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (send, receive) = mpsc::channel();
         std::thread::scope(|scope| {
             for _ in 0..self.threads.clamp(1, missing.len().max(1)) {
-                let (send, missing, next, stop) = (send.clone(), &missing, &next, &stop);
+                let (send, missing, next, failed) = (send.clone(), &missing, &next, &failed);
                 scope.spawn(move || {
-                    let work = || self.work(missing, next, stop, &send);
+                    let work = || self.work(missing, next, failed, &send);
                     // One thread per training: with models so small nothing else pays.
                     if let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(1).build() {
                         pool.install(work);
@@ -121,7 +117,7 @@ impl Making<'_> {
                         done.push(d);
                     }
                     Err(e) => {
-                        stop.store(true, Ordering::Relaxed);
+                        failed.store(true, Ordering::Relaxed);
                         return Err(e);
                     }
                 }
@@ -136,35 +132,41 @@ impl Making<'_> {
         &self,
         missing: &[(usize, usize)],
         next: &AtomicUsize,
-        stop: &AtomicBool,
+        failed: &AtomicBool,
         send: &mpsc::Sender<Result<Done, TrainError>>,
     ) {
+        let halt = || failed.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed);
         while let Some(&(i, seed)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if stop.load(Ordering::Relaxed) || send.send(self.one(i, seed)).is_err() {
+            let Some(result) = self.one(i, seed, &halt).transpose() else { return };
+            if send.send(result).is_err() {
                 return;
             }
         }
     }
 
-    fn one(&self, architecture: usize, seed: usize) -> Result<Done, TrainError> {
+    /// One training; nothing where it was given up.
+    fn one(
+        &self,
+        architecture: usize,
+        seed: usize,
+        halt: &dyn Fn() -> bool,
+    ) -> Result<Option<Done>, TrainError> {
         let settings = Settings { seed: self.settings.seed + seed as u64, ..self.settings.clone() };
         let mut t = Trainer::new(&self.architectures[architecture].config, settings)?;
         for _ in 0..self.settings.schedule.steps {
+            if halt() {
+                return Ok(None);
+            }
             if let Err(e) = t.advance(self.data) {
-                return Ok(Done {
-                    architecture,
-                    seed,
-                    loss: None,
-                    train_loss: None,
-                    problem: Some(e.message),
-                });
+                let problem = Some(e.message);
+                return Ok(Some(Done { architecture, seed, loss: None, train_loss: None, problem }));
             }
         }
         let last = &t.losses[t.losses.len() - t.losses.len().div_ceil(10)..];
         let train_loss = Some(last.iter().sum::<f64>() / last.len() as f64);
         let loss = Some(t.evaluate(self.data)).filter(|x| x.is_finite());
         let problem = loss.is_none().then(|| "the evaluation loss is not finite".to_owned());
-        Ok(Done { architecture, seed, loss, train_loss, problem })
+        Ok(Some(Done { architecture, seed, loss, train_loss, problem }))
     }
 
     /// The benchmark of finished trainings: `valid_loss` is the mean over seeds, `valid_loss_s0` and so
