@@ -245,11 +245,18 @@ mod bench_make {
     #[test]
     fn the_embedded_benchmark_is_what_its_command_gives() {
         let bench = Bench::read(Path::new("tiny-gpt2")).unwrap();
-        assert!(bench.header.source.contains("--synthetic --steps 500 --batch 8 --seq 64 --lr 0.005 --seeds 2"));
-        let quick = bench.records.iter().min_by(|a, b| a.facts["flops"].total_cmp(&b.facts["flops"])).unwrap();
-        let architectures =
-            [Sampled { config: quick.config.clone(), params: quick.facts["params"], flops: quick.facts["flops"] }];
-        let settings = Settings { eval_batches: EVAL_BATCHES, ..Settings::new(500, 8, 64, 0.005, 0).unwrap() };
+        assert!(
+            bench.header.source.contains("--synthetic --steps 500 --batch 8 --seq 64 --lr 0.005 --seeds 2")
+        );
+        let quick =
+            bench.records.iter().min_by(|a, b| a.facts["flops"].total_cmp(&b.facts["flops"])).unwrap();
+        let architectures = [Sampled {
+            config: quick.config.clone(),
+            params: quick.facts["params"],
+            flops: quick.facts["flops"],
+        }];
+        let settings =
+            Settings { eval_batches: EVAL_BATCHES, ..Settings::new(500, 8, 64, 0.005, 0).unwrap() };
         let data = Dataset::synthetic(256, LANGUAGE, SYNTHETIC, 8, 64).unwrap();
         let go = AtomicBool::new(false);
         let making = Making {

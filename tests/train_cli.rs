@@ -9,7 +9,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-const GPT2: &str = r#"{"family": "gpt2", "vocab_size": 64, "n_positions": 32, "n_embd": 16, "n_layer": 1, "n_head": 2}"#;
+const GPT2: &str =
+    r#"{"family": "gpt2", "vocab_size": 64, "n_positions": 32, "n_embd": 16, "n_layer": 1, "n_head": 2}"#;
 
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -41,7 +42,11 @@ fn refused(o: &Output, parts: &[&str]) {
 }
 
 /// Starts a command and waits until `ready`.
-fn started(dir: &Path, args: &str, ready: &dyn Fn(&mut BufReader<std::process::ChildStderr>) -> bool) -> Child {
+fn started(
+    dir: &Path,
+    args: &str,
+    ready: &dyn Fn(&mut BufReader<std::process::ChildStderr>) -> bool,
+) -> Child {
     let mut child = command(dir, args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
     while !ready(&mut err) {
@@ -90,7 +95,10 @@ fn interrupted_benchmarks_go_on() {
     assert!(!dir.path().join("x.jsonl").exists());
     interrupt(started(dir.path(), args, &|_| kept() > first + 1));
     assert!(kept() > first);
-    refused(&lpz(dir.path(), &args.replace("--steps 400", "--steps 300")), &["x.jsonl.partial", "other settings"]);
+    refused(
+        &lpz(dir.path(), &args.replace("--steps 400", "--steps 300")),
+        &["x.jsonl.partial", "other settings"],
+    );
 }
 
 #[test]
@@ -117,7 +125,10 @@ fn a_search_gives_what_train_takes() {
         assert!(c["params"].as_f64().unwrap() <= 30000.0 && c["flops"].is_f64() && c["score"].is_f64());
         assert!(c["latency_ms"].as_f64().unwrap() > 0.0 && c["config"].is_object());
     }
-    let out = lpz(dir.path(), "train --model found/000.json --synthetic --steps 3 --batch 2 --seq 16 -o run --json --quiet");
+    let out = lpz(
+        dir.path(),
+        "train --model found/000.json --synthetic --steps 3 --batch 2 --seq 16 -o run --json --quiet",
+    );
     let value: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert!(value["steps"] == 3 && value["tokens_per_second"].is_f64());
     assert!(value["loss"].as_f64().unwrap() > 3.0 && value["valid_loss"].as_f64().unwrap() > 3.0);
@@ -125,7 +136,8 @@ fn a_search_gives_what_train_takes() {
     let run = lpz(dir.path(), "run std::l2_norm --model run --batch 2 --seq 16 --json");
     assert!(run.status.success(), "{}", errors(&run));
     // Measured latencies serve a later search; a limit below all of them is said.
-    let fast = "search --space tiny-gpt2 --proxy std::num_params --evaluations 8 --population 4 --batch 2 --seq 16";
+    let fast =
+        "search --space tiny-gpt2 --proxy std::num_params --evaluations 8 --population 4 --batch 2 --seq 16";
     let out = lpz(dir.path(), &format!("{fast} --latency-max-ms 1e-9"));
     refused(&out, &["slower than allowed", "larger --latency-max-ms"]);
     let out = lpz(dir.path(), &format!("{fast} --latency-table found/latency.json --out again --quiet"));
@@ -136,7 +148,8 @@ fn a_search_gives_what_train_takes() {
 #[test]
 fn diverging_training_stops_and_says_where() {
     let dir = folder();
-    let out = lpz(dir.path(), "train --model gpt2.json --synthetic --batch 2 --seq 16 --steps 60 --lr 1e30 -o run");
+    let out =
+        lpz(dir.path(), "train --model gpt2.json --synthetic --batch 2 --seq 16 --steps 60 --lr 1e30 -o run");
     refused(&out, &["training diverged at step", "--lr"]);
     // A first checkpoint after a tenth of the steps would hold what diverges; there is none, or a finite one.
     assert!(!dir.path().join("run/model.safetensors").exists());
@@ -153,11 +166,14 @@ fn a_full_disk_keeps_what_was_written() {
     };
     let train = "train --model gpt2.json --synthetic --batch 2 --seq 16 --steps 20 -o run";
     refused(&limited(8, train), &["cannot write", "checkpoint.safetensors"]);
-    let left = |d: &str| fs::read_dir(dir.path().join(d)).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    let left = |d: &str| {
+        fs::read_dir(dir.path().join(d)).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>()
+    };
     assert_eq!(left("run"), ["config.json"]);
     let out = lpz(dir.path(), train);
     assert!(out.status.success(), "{}", errors(&out));
-    let make = "bench make --space tiny-gpt2 --count 8 --synthetic --steps 2 --batch 2 --seq 16 -o x.jsonl --quiet";
+    let make =
+        "bench make --space tiny-gpt2 --count 8 --synthetic --steps 2 --batch 2 --seq 16 -o x.jsonl --quiet";
     refused(&limited(1, make), &["cannot write", "x.jsonl.partial", "same command again"]);
     assert!(!dir.path().join("x.jsonl").exists());
     assert!(lpz(dir.path(), make).status.success() && dir.path().join("x.jsonl").is_file());
@@ -193,7 +209,10 @@ fn bad_input_names_the_place() {
     write("swapped.json", &space(r#"{"params": {"min": 9, "max": 3}}"#));
     refused(&search("--space swapped.json"), &["swapped.json", "at least 9 and at most 3"]);
     write("few.json", &space("{}"));
-    refused(&lpz(dir.path(), "bench make --space few.json --count 9 --synthetic -o y.jsonl"), &["found 6 of 9"]);
+    refused(
+        &lpz(dir.path(), "bench make --space few.json --count 9 --synthetic -o y.jsonl"),
+        &["found 6 of 9"],
+    );
     let out = search("--space few.json --evaluations 50 --json --quiet");
     let value: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(value["evaluations"], 6, "ends early where nothing is new");

@@ -37,9 +37,10 @@ pub struct TrainArgs {
 
 /// What is trained on.
 #[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("corpus").required(true).args(["text", "synthetic"]))]
 pub struct DataArgs {
     /// Text; bytes are tokens unless a tokenizer is given
-    #[arg(long, value_name = "FILE", required_unless_present = "synthetic", conflicts_with = "synthetic")]
+    #[arg(long, value_name = "FILE")]
     pub text: Option<PathBuf>,
     /// Hugging Face tokenizer.json
     #[arg(long, value_name = "FILE", requires = "text")]

@@ -221,7 +221,9 @@ impl Search<'_> {
     fn nothing(&self, found: &Found, fastest: f64) -> SearchError {
         let n = found.evaluations;
         if found.interrupted {
-            return SearchError::new(format!("interrupted before there was a front, after {n} architectures"));
+            return SearchError::new(format!(
+                "interrupted before there was a front, after {n} architectures"
+            ));
         }
         let error = SearchError::new(format!(
             "of {n} architectures none is left: {} without a score, {} slower than allowed",

@@ -1,6 +1,8 @@
 //! What the language's text is made of on average, and so its entropy: exact, from the grammar.
 
-use super::{ADJECTIVES, AGAIN, CLASSES, CLOSE, COPIED, COPY, Corpus, END, MARKS, P_CLAUSE, P_COPY, P_OBJECT};
+use super::{
+    ADJECTIVES, AGAIN, CLASSES, CLOSE, COPIED, COPY, Corpus, END, MARKS, P_CLAUSE, P_COPY, P_OBJECT,
+};
 use super::{P_SINGULAR, THAT};
 
 fn entropy(p: &[f64]) -> f64 {
