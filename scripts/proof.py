@@ -100,7 +100,7 @@ def main():
     base = json.load(open(os.path.join(here, "spaces", "tiny-gpt2.json")))
     seen = {json.dumps(json.loads(line)["config"], sort_keys=True) for line in list(open(os.path.join(here, "tiny-gpt2.jsonl")))[1:]}
     proxy, best = evolved(args)
-    print(f"best of `lpz evolve`: {best['name']}, test tau {best['test']['tau']:.3f}\n{best['source']}")
+    print(f"best of `lpz evolve`: {best['name']}, test tau {best['test']['tau_a']:.3f}\n{best['source']}")
     all_results = [report(args, b, proxy, base, seen) for b in args.budgets]
     print(f"\nover {len(args.budgets)} budgets{'':<22}  mean of random less its own loss   beats")
     for name in all_results[0]:

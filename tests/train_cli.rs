@@ -210,7 +210,7 @@ fn bad_input_names_the_place() {
     refused(&search("--space swapped.json"), &["swapped.json", "at least 9 and at most 3"]);
     write("few.json", &space("{}"));
     refused(
-        &lpz(dir.path(), "bench make --space few.json --count 9 --synthetic -o y.jsonl"),
+        &lpz(dir.path(), "bench make --space few.json --count 9 --synthetic --seq 16 -o y.jsonl"),
         &["found 6 of 9"],
     );
     let out = search("--space few.json --evaluations 50 --json --quiet");

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 /// Draws in a row that may fail before the space counts as empty.
 const PATIENCE: usize = 20_000;
+/// Why a draw counts for nothing that was made already.
+const REPEATED: &str = "drawn before";
 /// Draws of one layer.
 const REDRAWS: usize = 64;
 
@@ -131,7 +133,7 @@ impl Space {
             let g = self.draw(&mut stream);
             failures += 1;
             if !seen.insert(g.clone()) {
-                *refused.entry("drawn before".to_owned()).or_default() += 1;
+                *refused.entry(REPEATED.to_owned()).or_default() += 1;
             } else {
                 match self.admit(&g, judge) {
                     Ok(_) => {
@@ -151,7 +153,8 @@ impl Space {
 
     fn exhausted(&self, n: usize, found: usize, refused: &BTreeMap<String, usize>) -> SearchError {
         let mut reasons: Vec<_> = refused.iter().collect();
-        reasons.sort_by_key(|(why, count)| (std::cmp::Reverse(**count), (*why).clone()));
+        // Repetitions last: in a small space they outnumber what excludes the rest.
+        reasons.sort_by_key(|(why, count)| (*why == REPEATED, std::cmp::Reverse(**count), (*why).clone()));
         let told: Vec<_> =
             reasons.iter().take(3).map(|(why, count)| format!("{why} ({count} times)")).collect();
         let what = match found {

@@ -167,7 +167,7 @@ impl Trainer {
             (None, None) => String::new(),
         };
         TrainError::new(format!(
-            "training diverged at step {}: the loss is {loss} (learning rate {lr:.3e}){place}",
+            "training diverged at step {}: the loss is {loss:.4e} (learning rate {lr:.3e}){place}",
             self.step + 1
         ))
         .help("train with a lower --lr; the last good checkpoint is kept")

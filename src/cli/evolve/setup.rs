@@ -21,6 +21,7 @@ use crate::ir::Dag;
 use crate::ir::key::{Key, key_of};
 use crate::lang::Library;
 use crate::model::Config;
+use crate::score::BASELINES;
 use crate::site::{KINDS, OBJECTIVES, Outline, option};
 use clap::ValueEnum;
 use std::path::Path;
@@ -224,13 +225,8 @@ pub fn space(
     Ok(Box::new(VocabSpace { form, vocabulary, inputs, compile }))
 }
 
-/// Trivial baselines, by their names in the standard library.
-const BASELINES: &[&str] =
-    &["num_params", "params_decoder", "params_attention", "num_flops", "num_layers", "depth_logwidth"];
-
 /// Classical proxies that cost no more than one backward pass.
 const CLASSICAL: &[&str] = &[
-    "spectral_capacity",
     "l2_norm",
     "grad_norm",
     "snip",
@@ -267,4 +263,19 @@ pub fn references(beside: Beside) -> (Vec<Reference>, Dag) {
         }
     }
     (out, dag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_proxy_is_in_the_library() {
+        let (found, _) = references(Beside::Classical);
+        let names: Vec<&str> = found.iter().map(|r| r.name.as_str()).collect();
+        for name in BASELINES.iter().chain(CLASSICAL) {
+            assert!(names.contains(&format!("std::{name}").as_str()), "{name}");
+        }
+        assert_eq!(names.len(), BASELINES.len() + CLASSICAL.len());
+    }
 }
