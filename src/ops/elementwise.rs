@@ -19,10 +19,16 @@ map!(Neg, |a| -a);
 map!(Abs, |a| a.abs());
 map!(Square, |a| a * a);
 map!(Sqrt, |a| a.sqrt());
-map!(Exp, |a| a.exp());
-map!(Log, |a| a.ln());
+map!(Exp, |a| a.exp(), plain a.exp_plain(), key a.exp_key(), limit EXP_LIMIT);
+map!(Log, |a| a.ln(), plain a.ln_plain(), key a.ln_key(), limit LN_LIMIT);
 map!(Tanh, |a| a.tanh());
-map!(Sigmoid, |a| T::of(1.0) / (T::of(1.0) + (-a).exp()));
+map!(
+    Sigmoid,
+    |a| T::of(1.0) / (T::of(1.0) + (-a).exp()),
+    plain T::of(1.0) / (T::of(1.0) + (-a).exp_plain()),
+    key a.exp_key(),
+    limit EXP_LIMIT
+);
 map!(Gelu, |a| T::of(0.5) * a * (T::of(1.0) + (a * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf()));
 map!(Inv, |a| T::of(1.0) / a);
 map!(Relu, |a| if a < T::of(0.0) { T::of(0.0) } else { a });

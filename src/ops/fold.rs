@@ -4,11 +4,15 @@
 //! loops vectorise and a result depends on the tiling alone, never on threads.
 
 use super::attrs::Attrs;
+#[cfg(target_arch = "x86_64")]
+use super::kernel::{Isa, isa};
 use super::row::{CudaFold, Reduce};
 use super::vecmath::Real;
 use std::marker::PhantomData;
 
-const LANES: usize = 16;
+const LANES: usize = 32;
+/// Columns that a reduction along an outer axis folds side by side.
+const COLUMNS: usize = 16;
 
 /// State of a fold.
 pub type State = [f64; 4];
@@ -23,6 +27,20 @@ pub trait Fold {
     fn tile<T: Real>(s: &mut State, tile: &[T]);
     /// Folds an element in.
     fn push(s: &mut State, x: f64);
+    /// Folds rows of `N` elements, each `stride` behind the one before, into `N` states, place by
+    /// place.
+    #[inline(always)]
+    fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
+        for row in rows.chunks(stride) {
+            for (i, x) in row[..N].iter().enumerate() {
+                let mut state = [s[0][i], s[1][i], s[2][i], s[3][i]];
+                Self::push(&mut state, x.widen());
+                for (place, value) in s.iter_mut().zip(state) {
+                    place[i] = value;
+                }
+            }
+        }
+    }
     /// Merges later elements in.
     fn merge(s: &mut State, later: &State);
     /// The result of `n` elements.
@@ -46,40 +64,79 @@ impl<F: Fold> Of<F> {
     };
 }
 
-// For the base instruction set only: wider vectors lose to the scattered states.
-fn across<F: Fold, T: Real>(states: &mut [State], row: &[T]) {
-    for (s, x) in states.iter_mut().zip(row) {
-        F::push(s, x.widen());
+/// Folds rows of elements into states that lie place by place, columns side by side.
+#[inline(always)]
+fn columns<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], tile: &[T], width: usize) {
+    let groups = width / COLUMNS * COLUMNS;
+    for at in (0..groups).step_by(COLUMNS) {
+        group::<F, T, COLUMNS>(states, tile, width, at);
+    }
+    for at in groups..width {
+        group::<F, T, 1>(states, tile, width, at);
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn wide<F: Fold, T: Real>(s: &mut State, tile: &[T]) {
-    F::tile(s, tile);
+#[inline(always)]
+fn group<F: Fold, T: Real, const N: usize>(
+    states: &mut [&mut [f64]; 4],
+    tile: &[T],
+    width: usize,
+    at: usize,
+) {
+    let mut s = [[0.0; N]; 4];
+    for (s, from) in s.iter_mut().zip(states.iter()) {
+        s.copy_from_slice(&from[at..at + N]);
+    }
+    F::columns(&mut s, &tile[at..], width);
+    for (s, to) in s.iter().zip(states.iter_mut()) {
+        to[at..at + N].copy_from_slice(s);
+    }
 }
 
-fn run<F: Fold, T: Real>(s: &mut State, tile: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: the features were detected on this machine.
-        return unsafe { wide::<F, T>(s, tile) };
-    }
+/// The kernels, dispatched on the instruction set.
+macro_rules! dispatched {
+    ($run:ident, $body:ident, $wide:ident, $widest:ident, |$($a:ident: $t:ty),+|) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn $wide<F: Fold, T: Real>($($a: $t),+) {
+            $body::<F, T>($($a),+);
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        fn $widest<F: Fold, T: Real>($($a: $t),+) {
+            $body::<F, T>($($a),+);
+        }
+        fn $run<F: Fold, T: Real>($($a: $t),+) {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the features were detected on this machine.
+            match isa() {
+                Isa::Avx512 => return unsafe { $widest::<F, T>($($a),+) },
+                Isa::Avx2 => return unsafe { $wide::<F, T>($($a),+) },
+                Isa::Base => {}
+            }
+            $body::<F, T>($($a),+);
+        }
+    };
+}
+#[inline(always)]
+fn tile<F: Fold, T: Real>(s: &mut State, tile: &[T]) {
     F::tile(s, tile);
 }
+dispatched!(run, tile, run_wide, run_widest, |s: &mut State, elements: &[T]|);
+dispatched!(across, columns, across_wide, across_widest, |s: &mut [&mut [f64]; 4], elements: &[T], width: usize|);
 
 /// Folds a tile in lanes: `f` takes an element in, `join` joins two partial results.
 #[inline(always)]
-fn lanes<T: Real>(tile: &[T], init: f64, f: impl Fn(f64, f64) -> f64, join: impl Fn(f64, f64) -> f64) -> f64 {
+fn lanes<T: Real>(tile: &[T], init: f64, f: impl Fn(f64, T) -> f64, join: impl Fn(f64, f64) -> f64) -> f64 {
     let mut acc = [init; LANES];
     let (chunks, rest) = tile.as_chunks::<LANES>();
     for c in chunks {
         for (a, x) in acc.iter_mut().zip(c) {
-            *a = f(*a, x.widen());
+            *a = f(*a, *x);
         }
     }
     for (a, x) in acc.iter_mut().zip(rest) {
-        *a = f(*a, x.widen());
+        *a = f(*a, *x);
     }
     let mut width = LANES / 2;
     while width > 0 {
@@ -122,7 +179,7 @@ macro_rules! fold {
             const CUDA: CudaFold = $cuda;
             #[inline(always)]
             fn tile<T: Real>(s: &mut State, tile: &[T]) {
-                s[0] = $join(s[0], lanes(tile, $init, $take, $join));
+                s[0] = $join(s[0], lanes(tile, $init, |a, x: T| $take(a, x.widen()), $join));
             }
             #[inline(always)]
             fn push(s: &mut State, x: f64) {
@@ -146,7 +203,6 @@ const fn cuda(push: &'static str, merge: &'static str, finish: &'static str) -> 
 const ADDED: &str = "s[0] += t[0];";
 
 fold!(Sum, 0.0, plus, plus, |s, _n| s, cuda("s[0] += x;", ADDED, "s[0]"));
-fold!(Mean, 0.0, plus, plus, |s, n| s / n as f64, cuda("s[0] += x;", ADDED, "s[0] / n"));
 fold!(Prod, 1.0, times, times, |s, _n| s, cuda("s[0] *= x;", "s[0] *= t[0];", "s[0]"));
 fold!(
     Min,
@@ -182,6 +238,166 @@ fold!(
     cuda("if (x != 0) s[0] -= x * log(x);", ADDED, "s[0]")
 );
 
+/// Sum, and for elements of double precision the smallest and the largest: a mean lies between them,
+/// so that equal elements have exactly that mean. Sums of shorter elements are exact enough.
+pub(super) struct Mean;
+
+impl Mean {
+    /// The bounds of elements whose bounds do not matter.
+    const UNBOUNDED: State = [0.0, f64::NEG_INFINITY, f64::INFINITY, 0.0];
+    const fn narrow<T>() -> bool {
+        size_of::<T>() < size_of::<f64>()
+    }
+}
+
+impl Fold for Mean {
+    const INIT: State = [0.0, f64::INFINITY, f64::NEG_INFINITY, 0.0];
+    const CUDA: CudaFold = cuda("s[0] += x;", ADDED, "s[0] / n");
+    #[inline(always)]
+    fn tile<T: Real>(s: &mut State, tile: &[T]) {
+        let mut t = Self::UNBOUNDED;
+        t[0] = lanes(tile, 0.0, |a, x: T| a + x.widen(), plus);
+        if !Self::narrow::<T>() {
+            t[1] = lanes(tile, f64::INFINITY, |a, x: T| smaller(a, x.widen()), smaller);
+            t[2] = lanes(tile, f64::NEG_INFINITY, |a, x: T| larger(a, x.widen()), larger);
+        }
+        Self::merge(s, &t);
+    }
+    #[inline(always)]
+    fn push(s: &mut State, x: f64) {
+        s[0] += x;
+        s[1] = smaller(s[1], x);
+        s[2] = larger(s[2], x);
+    }
+    #[inline(always)]
+    fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
+        for row in rows.chunks(stride) {
+            for (i, x) in row[..N].iter().enumerate() {
+                s[0][i] += x.widen();
+                if !Self::narrow::<T>() {
+                    s[1][i] = smaller(s[1][i], x.widen());
+                    s[2][i] = larger(s[2][i], x.widen());
+                }
+            }
+        }
+        if Self::narrow::<T>() {
+            s[1] = [Self::UNBOUNDED[1]; N];
+            s[2] = [Self::UNBOUNDED[2]; N];
+        }
+    }
+    #[inline(always)]
+    fn merge(s: &mut State, later: &State) {
+        s[0] += later[0];
+        s[1] = smaller(s[1], later[1]);
+        s[2] = larger(s[2], later[2]);
+    }
+    fn finish(s: &State, n: usize, _: &Attrs) -> f64 {
+        within(s[0] / n as f64, s[1], s[2])
+    }
+}
+
+/// A mean, held between the smallest and the largest element.
+pub(super) fn within(mean: f64, least: f64, most: f64) -> f64 {
+    if mean < least {
+        least
+    } else if mean > most {
+        most
+    } else {
+        mean
+    }
+}
+
+/// The largest element and the sum of exponentials of what lies below it, in one pass (Milakov and
+/// Gimelshein, 2018).
+pub(super) struct SumExp;
+
+impl SumExp {
+    /// Below this an exponential adds nothing to a sum that holds a 1.
+    const FLOOR: f64 = -87.0;
+    /// exp(x - top), in the elements' own type.
+    #[inline(always)]
+    fn term<T: Real>(x: T, top: T) -> T {
+        let d = x - top;
+        let d = if d < T::of(Self::FLOOR) { T::of(Self::FLOOR) } else { d };
+        d.exp_plain()
+    }
+    /// A sum of exponentials below `old`, as one below `top`.
+    #[inline(always)]
+    fn rescaled(sum: f64, old: f64, top: f64) -> f64 {
+        let moved = if old == top { sum } else { sum * Real::exp(old - top) };
+        if old == f64::NEG_INFINITY { 0.0 } else { moved }
+    }
+}
+
+impl Fold for SumExp {
+    const INIT: State = [f64::NEG_INFINITY, 0.0, 0.0, 0.0];
+    const CUDA: CudaFold = CudaFold {
+        places: 2,
+        push: "if (x > s[0] || x != x) { s[1] = (s[0] > -1.0 / 0.0 ? s[1] * exp(s[0] - x) : 0.0) + 1.0; s[0] = x; } \
+               else if (s[0] > -1.0 / 0.0 || s[0] != s[0]) s[1] += exp(x - s[0]);",
+        merge: "if (t[0] > s[0] || t[0] != t[0]) { \
+                    s[1] = (s[0] > -1.0 / 0.0 ? s[1] * exp(s[0] - t[0]) : 0.0) + t[1]; s[0] = t[0]; } \
+                else if (t[0] > -1.0 / 0.0) s[1] += t[1] * exp(t[0] - s[0]);",
+        finish: "s[0] - s[0] == 0 || n == 0 ? s[1] : not_a_number()",
+    };
+    #[inline(always)]
+    fn tile<T: Real>(s: &mut State, tile: &[T]) {
+        let top = lanes(tile, f64::NEG_INFINITY, |a, x: T| larger(a, x.widen()), larger);
+        let (chunks, rest) = tile.as_chunks::<LANES>();
+        let mut sum = 0.0;
+        let mut acc = [0.0; LANES];
+        for c in chunks {
+            // All of them before the first is widened: in vectors of their own width.
+            let e = c.map(|x| Self::term(x, T::of(top)));
+            acc.iter_mut().zip(e).for_each(|(a, e)| *a += e.widen());
+        }
+        for &x in rest {
+            sum += Self::term(x, T::of(top)).widen();
+        }
+        Self::merge(s, &[top, sum + lanes(&acc, 0.0, plus, plus), 0.0, 0.0]);
+    }
+    #[inline(always)]
+    fn push(s: &mut State, x: f64) {
+        Self::merge(s, &[x, 1.0, 0.0, 0.0]);
+    }
+    #[inline(always)]
+    fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
+        let mut top = s[0].map(T::of);
+        for row in rows.chunks(stride) {
+            for (t, &x) in top.iter_mut().zip(&row[..N]) {
+                *t = if x > *t || is_nan(x) { x } else { *t };
+            }
+        }
+        for i in 0..N {
+            s[1][i] = Self::rescaled(s[1][i], s[0][i], top[i].widen());
+            s[0][i] = top[i].widen();
+        }
+        for row in rows.chunks(stride) {
+            let e: [T; N] = std::array::from_fn(|i| Self::term(row[i], top[i]));
+            s[1].iter_mut().zip(e).for_each(|(s, e)| *s += e.widen());
+        }
+    }
+    #[inline(always)]
+    fn merge(s: &mut State, l: &State) {
+        if l[0] == f64::NEG_INFINITY {
+            return;
+        }
+        let top = larger(s[0], l[0]);
+        s[1] = Self::rescaled(s[1], s[0], top) + Self::rescaled(l[1], l[0], top);
+        s[0] = top;
+    }
+    fn finish(s: &State, n: usize, _: &Attrs) -> f64 {
+        // Below an infinity nothing is known: infinity less infinity.
+        if n == 0 || s[0].is_finite() { s[1] } else { f64::NAN }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn is_nan<T: PartialOrd>(x: T) -> bool {
+    x != x
+}
+
 /// Count, mean and sum of squared deviations; states merge by Chan, Golub and LeVeque (1979).
 struct Moments;
 
@@ -194,8 +410,12 @@ impl Moments {
         let n = tile.len() as f64;
         // From the first element, so that equal elements have a variance of exactly 0.
         let pivot = tile[0].widen();
-        let mean = pivot + lanes(tile, 0.0, |a, x| a + (x - pivot), plus) / n;
-        let m2 = lanes(tile, 0.0, |a, x| a + (x - mean) * (x - mean), plus);
+        let mean = pivot + lanes(tile, 0.0, |a, x: T| a + (x.widen() - pivot), plus) / n;
+        let squared = |a: f64, x: T| {
+            let d = x.widen() - mean;
+            a + d * d
+        };
+        let m2 = lanes(tile, 0.0, squared, plus);
         Self::merge(s, &[n, mean, m2, 0.0]);
     }
     #[inline(always)]
@@ -219,6 +439,20 @@ impl Moments {
         s[1] += d * (l[0] / n);
         s[2] += l[2] + d * d * (s[0] * l[0] / n);
         s[0] = n;
+    }
+    /// As pushing, with one division for a whole row.
+    #[inline(always)]
+    fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
+        for row in rows.chunks(stride) {
+            let n = s[0][0] + 1.0;
+            let share = 1.0 / n;
+            s[0] = [n; N];
+            for (i, x) in row[..N].iter().enumerate() {
+                let d = x.widen() - s[1][i];
+                s[1][i] += d * share;
+                s[2][i] += d * (x.widen() - s[1][i]);
+            }
+        }
     }
     fn variance(s: &State, n: usize, attrs: &Attrs) -> f64 {
         let free = n as f64 - attrs.or(1, 0.0);
@@ -251,6 +485,10 @@ macro_rules! moments {
             #[inline(always)]
             fn push(s: &mut State, x: f64) {
                 Moments::push(s, x);
+            }
+            #[inline(always)]
+            fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
+                Moments::columns(s, rows, stride);
             }
             fn merge(s: &mut State, later: &State) {
                 Moments::merge(s, later);

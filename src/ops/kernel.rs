@@ -1,17 +1,80 @@
 //! Tile kernels of elementwise rows: one definition per operator gives its f64 meaning and its f32
-//! and f64 tile loops, compiled for the base instruction set and for AVX2, chosen at run time.
-//! No operation is contracted or reordered, so both give the same bits.
+//! and f64 tile loops, compiled for the base instruction set, for AVX2 and for AVX-512, chosen at run
+//! time. No operation is contracted or reordered, so all give the same bits.
 
 use super::row::{Eval, Exec, Operand};
 use super::vecmath::Real;
 
-/// A function of `N` elements.
-pub trait Map<const N: usize> {
-    /// The function.
-    fn f<T: Real>(x: [T; N]) -> T;
+/// Instruction sets that kernels are compiled for, the narrowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Isa {
+    /// What every machine of the architecture has.
+    Base,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
 }
 
-/// Defines a [`Map`]: `map!(Relu, |a| ...)`; the element type is `T`.
+/// The widest instruction set of this machine.
+#[inline]
+pub(super) fn detected() -> Isa {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let foundation = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        if avx2 && foundation && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq")
+        {
+            return Isa::Avx512;
+        }
+        if avx2 {
+            return Isa::Avx2;
+        }
+    }
+    Isa::Base
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// The instruction set that a test wants.
+    static FORCED: std::cell::Cell<Option<Isa>> = const { std::cell::Cell::new(None) };
+}
+
+/// The instruction set to run with.
+#[inline]
+pub(super) fn isa() -> Isa {
+    #[cfg(test)]
+    if let Some(set) = FORCED.get() {
+        return set;
+    }
+    detected()
+}
+
+/// A function of `N` elements.
+pub trait Map<const N: usize> {
+    /// Has it a plain form?
+    const GUARDED: bool = false;
+    /// The function.
+    fn f<T: Real>(x: [T; N]) -> T;
+    /// A shorter form, with the same bits where no key is over the limit.
+    #[inline(always)]
+    fn plain<T: Real>(x: [T; N]) -> T {
+        Self::f(x)
+    }
+    /// How far from ordinary the operands are.
+    #[inline(always)]
+    fn key<T: Real>(_: [T; N]) -> T::Bits {
+        T::Bits::default()
+    }
+    /// The largest key for which the plain form holds.
+    #[inline(always)]
+    fn limit<T: Real>() -> T::Bits {
+        T::Bits::default()
+    }
+}
+
+/// Defines a [`Map`]: `map!(Relu, |a| ...)`, with a plain form `map!(Exp, |a| ..., plain ..., key ...,
+/// limit ...)`; the element type is `T`.
 macro_rules! map {
     ($name:ident, |$($a:ident),+| $body:expr) => {
         struct $name;
@@ -22,8 +85,33 @@ macro_rules! map {
             }
         }
     };
+    ($name:ident, |$a:ident| $body:expr, plain $plain:expr, key $key:expr, limit $limit:ident) => {
+        struct $name;
+        impl $crate::ops::kernel::Map<1> for $name {
+            const GUARDED: bool = true;
+            #[inline(always)]
+            fn f<T: $crate::ops::vecmath::Real>([$a]: [T; 1]) -> T {
+                $body
+            }
+            #[inline(always)]
+            fn plain<T: $crate::ops::vecmath::Real>([$a]: [T; 1]) -> T {
+                $plain
+            }
+            #[inline(always)]
+            fn key<T: $crate::ops::vecmath::Real>([$a]: [T; 1]) -> T::Bits {
+                $key
+            }
+            #[inline(always)]
+            fn limit<T: $crate::ops::vecmath::Real>() -> T::Bits {
+                T::$limit
+            }
+        }
+    };
 }
 pub(super) use map;
+
+/// Elements of a block that is computed anew where one of them is not ordinary.
+const BLOCK: usize = 256;
 
 /// Runs `$body` with `$get` an accessor of elements of `$op`.
 macro_rules! each {
@@ -52,8 +140,26 @@ fn fill<T: Copy>(out: &mut [T], f: impl Fn(usize) -> T) {
 #[inline(always)]
 fn tile1<M: Map<1>, T: Real>(out: &mut [T], args: &[Operand<'_, T>]) {
     let n = out.len();
-    if let &[a] = args {
-        each!(a, n, |a| fill(out, |i| M::f([a(i)])));
+    match args {
+        [Operand::Slice(a)] if M::GUARDED => guarded::<M, T>(out, &a[..n]),
+        &[a] => each!(a, n, |a| fill(out, |i| M::f([a(i)]))),
+        _ => {}
+    }
+}
+/// Runs the plain form block by block, and the full one again over blocks where it does not hold.
+#[inline(always)]
+fn guarded<M: Map<1>, T: Real>(out: &mut [T], a: &[T]) {
+    for (out, a) in out.chunks_mut(BLOCK).zip(a.chunks(BLOCK)) {
+        let mut most = T::Bits::default();
+        for (o, &x) in out.iter_mut().zip(a) {
+            most = most.max(M::key([x]));
+            *o = M::plain([x]);
+        }
+        if most > M::limit::<T>() {
+            for (o, &x) in out.iter_mut().zip(a) {
+                *o = M::f([x]);
+            }
+        }
     }
 }
 #[inline(always)]
@@ -73,17 +179,24 @@ fn tile3<M: Map<3>, T: Real>(out: &mut [T], args: &[Operand<'_, T>]) {
 
 /// The kernel, dispatched on the instruction set, and the row fields made of it.
 macro_rules! dispatched {
-    ($n:literal, $tile:ident, $wide:ident, $run:ident, $scalar:ident, $exec:ident) => {
+    ($n:literal, $tile:ident, $wide:ident, $widest:ident, $run:ident, $scalar:ident, $exec:ident) => {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         fn $wide<M: Map<$n>, T: Real>(out: &mut [T], args: &[Operand<'_, T>]) {
             $tile::<M, T>(out, args);
         }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        fn $widest<M: Map<$n>, T: Real>(out: &mut [T], args: &[Operand<'_, T>]) {
+            $tile::<M, T>(out, args);
+        }
         fn $run<M: Map<$n>, T: Real>(out: &mut [T], args: &[Operand<'_, T>]) {
             #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                // SAFETY: the features were detected on this machine.
-                return unsafe { $wide::<M, T>(out, args) };
+            // SAFETY: the features were detected on this machine.
+            match isa() {
+                Isa::Avx512 => return unsafe { $widest::<M, T>(out, args) },
+                Isa::Avx2 => return unsafe { $wide::<M, T>(out, args) },
+                Isa::Base => {}
             }
             $tile::<M, T>(out, args);
         }
@@ -97,6 +210,44 @@ macro_rules! dispatched {
         }
     };
 }
-dispatched!(1, tile1, wide1, run1, scalar1, exec1);
-dispatched!(2, tile2, wide2, run2, scalar2, exec2);
-dispatched!(3, tile3, wide3, run3, scalar3, exec3);
+dispatched!(1, tile1, wide1, widest1, run1, scalar1, exec1);
+dispatched!(2, tile2, wide2, widest2, run2, scalar2, exec2);
+dispatched!(3, tile3, wide3, widest3, run3, scalar3, exec3);
+
+#[cfg(test)]
+mod tests {
+    use super::super::elementwise::ROWS;
+    use super::*;
+
+    /// Every kernel through every instruction set of this machine.
+    #[test]
+    fn instruction_sets_give_the_same_bits() {
+        let x: Vec<f32> = (0..70_001u32)
+            .map(|i| match i % 7 {
+                0 => f32::from_bits(i.wrapping_mul(0x9e37_79b9)),
+                _ => (i as f32 * 0.37).sin() * 90.0,
+            })
+            .collect();
+        let y: Vec<f32> = x.iter().rev().copied().collect();
+        for row in ROWS {
+            let Exec::Elementwise { f32: run, .. } = row.exec else { continue };
+            let args: Vec<Operand<'_, f32>> =
+                [&x, &y, &x][..row.values.len()].iter().map(|s| Operand::Slice(s)).collect();
+            let with = |set: Isa| {
+                let mut out = vec![0.0; x.len()];
+                FORCED.set(Some(set));
+                run(&mut out, &args);
+                FORCED.set(None);
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let base = with(Isa::Base);
+            for set in [Isa::Avx2, Isa::Avx512].into_iter().filter(|s| *s <= detected()) {
+                let got = with(set);
+                // The sign of a NaN is nobody's business.
+                let nan = |b: u32| f32::from_bits(b).is_nan();
+                let same = |(a, b): (&u32, &u32)| a == b || (nan(*a) && nan(*b));
+                assert!(base.iter().zip(&got).all(same), "{} on {set:?}", row.name);
+            }
+        }
+    }
+}

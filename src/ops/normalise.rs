@@ -2,7 +2,7 @@
 
 use super::attrs::{AXIS, Attrs, DDOF};
 use super::range_rules as r;
-use super::reduce::{largest, smallest, variance};
+use super::reduce::{largest, mean, smallest, variance};
 use super::row::{Build, Eval, Exec, Group, OpRow, ROW};
 use super::shape::normaliser;
 
@@ -23,8 +23,8 @@ fn minmax(x: &[f64]) -> Vec<f64> {
 }
 fn zscore(x: &[f64], ddof: f64) -> Vec<f64> {
     let std = variance(x, ddof).sqrt();
-    let mean = x.iter().sum::<f64>() / x.len() as f64;
-    x.iter().map(|v| (v - mean) / std).collect()
+    let middle = mean(x);
+    x.iter().map(|v| (v - middle) / std).collect()
 }
 
 type Lowering<'a> = &'a mut dyn Build<Id = usize>;
@@ -37,20 +37,19 @@ fn two(b: Lowering<'_>, op: &'static str, x: usize, y: usize) -> usize {
 fn over(b: Lowering<'_>, op: &'static str, x: usize, a: &Attrs) -> usize {
     b.op(op, &[x], Attrs::of(&[a.num(0)]))
 }
-/// x less its maximum, and the sum of its exponentials.
-fn shifted(b: Lowering<'_>, x: usize, a: &Attrs) -> (usize, usize, usize) {
+/// x less its maximum, and the sum of exponentials of that: both from one pass.
+fn shifted(b: Lowering<'_>, x: usize, a: &Attrs) -> (usize, usize) {
     let top = over(b, "max", x, a);
-    let s = two(b, "sub", x, top);
-    let e = b.op("exp", &[s], Attrs::none());
-    let sum = over(b, "sum", e, a);
-    (s, e, sum)
+    let sum = over(b, "sum_exp", x, a);
+    (two(b, "sub", x, top), sum)
 }
 fn lower_softmax(b: Lowering<'_>, x: &[usize], a: &Attrs) -> usize {
-    let (_, e, sum) = shifted(b, x[0], a);
+    let (s, sum) = shifted(b, x[0], a);
+    let e = b.op("exp", &[s], Attrs::none());
     two(b, "div", e, sum)
 }
 fn lower_log_softmax(b: Lowering<'_>, x: &[usize], a: &Attrs) -> usize {
-    let (s, _, sum) = shifted(b, x[0], a);
+    let (s, sum) = shifted(b, x[0], a);
     let log_sum = b.op("log", &[sum], Attrs::none());
     two(b, "sub", s, log_sum)
 }

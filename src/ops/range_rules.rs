@@ -223,6 +223,10 @@ pub(super) fn prod(r: &[Range], _: &Attrs) -> Range {
         _ => Range::ANY,
     }
 }
+/// The largest element gives a 1.
+pub(super) fn sum_exp(r: &[Range], _: &Attrs) -> Range {
+    Range::new(0.0, INF, at(r, 0).finite)
+}
 pub(super) fn size(r: &[Range], _: &Attrs) -> Range {
     let r = at(r, 0);
     let zero = r.constant() == Some(0.0);

@@ -2,7 +2,7 @@
 //! streaming form of engines is in `fold`.
 
 use super::attrs::{AXIS, AttrSpec, Attrs, DDOF, required};
-use super::fold::{self, Fold, Of, information};
+use super::fold::{self, Fold, Of, information, within};
 use super::range_rules as r;
 use super::row::{Eval, Exec, Group, OpRow, ROW, rw};
 use super::shape::{Shape, ShapeError, axis_of, reduced, reduction};
@@ -11,8 +11,13 @@ use super::value::Value;
 fn sum(x: &[f64]) -> f64 {
     x.iter().sum()
 }
-fn mean(x: &[f64]) -> f64 {
-    sum(x) / x.len() as f64
+/// The mean, between the smallest and the largest element: equal elements have exactly that mean.
+pub(super) fn mean(x: &[f64]) -> f64 {
+    within(sum(x) / x.len() as f64, smallest(x), largest(x))
+}
+fn sum_exp(x: &[f64]) -> f64 {
+    let top = largest(x);
+    x.iter().map(|v| (v - top).exp()).sum()
 }
 /// Variance with `ddof`, in two passes from the first element (equal elements give exactly 0).
 pub(super) fn variance(x: &[f64], ddof: f64) -> f64 {
@@ -237,6 +242,16 @@ pub(super) const ROWS: &[OpRow] = &[
             ("entropy([[1, 0], [0.5, 0.5]], axis = 1)", "[0, 0.6931471805599453]"),
         ],
         ..stream::<fold::Entropy>(along!(|x| x.iter().map(|&p| information(p)).sum()))
+    },
+    OpRow {
+        name: "sum_exp",
+        range: r::sum_exp,
+        cost: 14.0,
+        weight: 0.0,
+        doc: "Sum of exp(x - max(x)): the divisor of a softmax, in one pass. max(x) + log(sum_exp(x)) is \
+              the logarithm of the sum of exponentials.",
+        examples: &[("sum_exp([5, 5, 5])", "3"), ("sum_exp([[0, 1], [0, 1]], axis = 0)", "[2, 2]")],
+        ..stream::<fold::SumExp>(along!(sum_exp))
     },
     OpRow {
         name: "quantile",

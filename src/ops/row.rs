@@ -64,10 +64,11 @@ pub struct Reduce {
     pub f32: fn(state: &mut [f64; 4], tile: &[f32]),
     /// Folds a tile in.
     pub f64: fn(state: &mut [f64; 4], tile: &[f64]),
-    /// Folds one element into each of many states: a row of a reduction along an outer axis.
-    pub f32_across: fn(states: &mut [[f64; 4]], row: &[f32]),
-    /// Folds one element into each of many states: a row of a reduction along an outer axis.
-    pub f64_across: fn(states: &mut [[f64; 4]], row: &[f64]),
+    /// Folds rows of `width` elements, each into the state of its column: a part of a reduction along
+    /// an outer axis. States lie place by place, as many as a row has elements.
+    pub f32_across: fn(states: &mut [&mut [f64]; 4], rows: &[f32], width: usize),
+    /// As above.
+    pub f64_across: fn(states: &mut [&mut [f64]; 4], rows: &[f64], width: usize),
     /// Merges the state of later elements into that of earlier ones.
     pub merge: fn(state: &mut [f64; 4], later: &[f64; 4]),
     /// The result, given the number of elements.

@@ -2,7 +2,7 @@
 //! assigned by liveness, so that a batch of programs works in a handful of slots that stay in cache.
 
 use super::lower::{Prim, PrimId, Prims};
-use super::schedule::{Output, Pass, split};
+use super::schedule::{Output, Pass, Walk, split};
 use crate::ops::{self, Attrs, OpId, Placement};
 use crate::tensor::Dtype;
 use rustc_hash::FxHashMap;
@@ -120,6 +120,9 @@ pub struct Program {
     pub numbers: Vec<PrimId>,
     /// Held tensors that repeat.
     pub alongs: Vec<Along>,
+    /// Indices into [`Program::alongs`] of those that repeat from row to row of a strided walk: their
+    /// slots are given to nothing else, so that they are filled once for many tiles.
+    pub kept: Vec<usize>,
     /// Reductions.
     pub reductions: Vec<Reduction>,
     /// Nodes that are written out, with their width.
@@ -148,6 +151,10 @@ impl Program {
             for o in outputs.get(&n).into_iter().flatten() {
                 c.output(*o, n);
             }
+        }
+        if let Walk::Strided { outer, len, inner } = pass.walk {
+            let same = |(i, a): (usize, &Along)| (a.split == (outer, len, inner)).then_some(i);
+            c.out.kept = c.out.alongs.iter().enumerate().filter_map(same).collect();
         }
         c.out.assign_slots(c.slots);
         c.out
@@ -371,6 +378,13 @@ impl Program {
         for (i, instr) in self.code.iter().enumerate() {
             for (w, s) in instr.reads() {
                 last[w as usize][s] = i;
+            }
+        }
+        for instr in &self.code {
+            if let Instr::Spread { along, slot, width } = instr
+                && self.kept.contains(along)
+            {
+                last[*width as usize][*slot] = usize::MAX;
             }
         }
         let mut map = count.map(|n| vec![0; n]);

@@ -215,11 +215,9 @@ impl Run<'_> {
     fn pass(&mut self, pass: &Pass) {
         let program = Program::new(self.prims, pass, &|id| self.dtype(id));
         let streams: Vec<Tensor> = program.streams.iter().map(|&n| self.tensor(n)).collect();
-        let spreads: Vec<Vec<f64>> = program.alongs.iter().map(|a| self.tensor(a.node).to_f64()).collect();
-        let split = program.alongs.iter().map(|a| a.split);
         let operands = Operands {
             streams: streams.iter().map(Stream::new).collect(),
-            alongs: spreads.iter().zip(split).map(|(values, split)| Spread { values, split }).collect(),
+            alongs: program.alongs.iter().map(|a| Spread::new(&self.tensor(a.node), a.split)).collect(),
             numbers: program.numbers.iter().map(|&n| self.number(n).unwrap_or(f64::NAN)).collect(),
         };
         let results = pass::run(pass, &program, &operands);

@@ -1,11 +1,11 @@
 //! Runs the code of a pass over its tiles, in parallel over chunks.
 
-use super::tile::{Scratch, Spread, State, Stream, fold_across, fold_rows};
-use super::walk::{Chunk, Touched, chunks, tiles};
+use super::tile::{Scratch, Spread, Staged, States, Stream, fold_rows};
+use super::walk::{Chunk, Tile, Touched, chunks, tiles};
 use crate::ops::{self, Exec, Operand, Reduce};
 use crate::plan::lower::PrimId;
 use crate::plan::program::{Instr, Place, Program, Reduction, Width};
-use crate::plan::schedule::Pass;
+use crate::plan::schedule::{Pass, Walk};
 use crate::tensor::Tensor;
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 /// What the code of a pass refers to.
 pub(super) struct Operands<'a> {
     pub streams: Vec<Stream<'a>>,
-    pub alongs: Vec<Spread<'a>>,
+    pub alongs: Vec<Spread>,
     pub numbers: Vec<f64>,
 }
 
@@ -72,10 +72,12 @@ pub(super) fn run(pass: &Pass, program: &Program, operands: &Operands<'_>) -> Re
     let reduces: Vec<Option<&'static Reduce>> = program.reductions.iter().map(reduce_of).collect();
     let job = Job { pass, program, operands, targets, reduces };
     let chunks = chunks(pass.walk, pass.numel);
-    let states: Vec<Vec<Vec<State>>> = if chunks.len() == 1 {
-        vec![job.chunk(&chunks[0], &mut Scratch::new(program.slots))]
+    let strided = matches!(pass.walk, Walk::Strided { .. });
+    let scratch = || Scratch::new(program.slots, program.code.len(), &operands.streams, strided);
+    let states: Vec<Vec<States>> = if chunks.len() == 1 {
+        vec![job.chunk(&chunks[0], &mut scratch())]
     } else {
-        chunks.par_iter().map_init(|| Scratch::new(program.slots), |s, c| job.chunk(c, s)).collect()
+        chunks.par_iter().map_init(scratch, |s, c| job.chunk(c, s)).collect()
     };
     let reduced = (0..program.reductions.len()).map(|r| job.merge(r, &chunks, &states)).collect();
     let stored = program.stores.iter().map(|s| s.0).zip(stored).collect();
@@ -99,44 +101,58 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Runs the code over the tiles of a chunk and gives the states of every reduction.
-    fn chunk(&self, chunk: &Chunk, scratch: &mut Scratch) -> Vec<Vec<State>> {
+    fn chunk(&self, chunk: &Chunk, scratch: &mut Scratch) -> Vec<States> {
         let touched: Vec<Touched> =
             self.program.reductions.iter().map(|r| Touched::new(chunk, r.split)).collect();
         let init = |r: usize| self.reduces[r].map_or([0.0; 4], |x| x.init);
-        let mut states: Vec<Vec<State>> =
-            touched.iter().enumerate().map(|(r, t)| vec![init(r); t.count()]).collect();
-        tiles(chunk, self.pass.walk, |start, len| {
-            for instr in &self.program.code {
-                self.step(instr, start, len, scratch, &touched, &mut states);
+        let states = |(r, t): (usize, &Touched)| match t {
+            Touched::Run { .. } => States::Runs(vec![init(r); t.count()]),
+            Touched::Columns { .. } => States::Columns(init(r).map(|x| vec![x; t.count()])),
+        };
+        let mut states: Vec<States> = touched.iter().enumerate().map(states).collect();
+        scratch.filled.fill(None);
+        tiles(chunk, self.pass.walk, |tile| {
+            self.operands.streams.iter().for_each(|s| s.prefetch(&tile.next()));
+            if !tile.is_run() {
+                self.stage(&tile, scratch);
+            }
+            for (at, instr) in self.program.code.iter().enumerate() {
+                self.step(at, instr, &tile, scratch, &touched, &mut states);
             }
         });
         states
     }
 
+    /// Puts the rows of streams one behind the other.
+    fn stage(&self, tile: &Tile, scratch: &mut Scratch) {
+        for (stream, staged) in self.operands.streams.iter().zip(&mut scratch.staged) {
+            match staged {
+                Staged::F32(out) => stream.load_f32(tile, out),
+                Staged::F64(out) => stream.load_f64(tile, out),
+                Staged::None => {}
+            }
+        }
+    }
+
     fn step(
         &self,
+        at: usize,
         instr: &Instr,
-        start: usize,
-        len: usize,
+        tile: &Tile,
         scratch: &mut Scratch,
         touched: &[Touched],
-        states: &mut [Vec<State>],
+        states: &mut [States],
     ) {
+        let len = tile.len();
         match *instr {
             Instr::Load { stream, slot, width } => {
                 let source = &self.operands.streams[stream];
                 match width {
-                    Width::F32 => source.load_f32(start, &mut scratch.f32[slot][..len]),
-                    Width::F64 => source.load_f64(start, &mut scratch.f64[slot][..len]),
+                    Width::F32 => source.load_f32(tile, &mut scratch.f32[slot]),
+                    Width::F64 => source.load_f64(tile, &mut scratch.f64[slot]),
                 }
             }
-            Instr::Spread { along, slot, width } => {
-                let source = &self.operands.alongs[along];
-                match width {
-                    Width::F32 => source.fill(start, &mut scratch.f32[slot][..len], |x| x as f32),
-                    Width::F64 => source.fill(start, &mut scratch.f64[slot][..len], |x| x),
-                }
-            }
+            Instr::Spread { along, slot, width } => self.spread(at, along, slot, width, tile, scratch),
             Instr::Widen { from, slot } => {
                 for (o, x) in scratch.f64[slot][..len].iter_mut().zip(&scratch.f32[from][..len]) {
                     *o = f64::from(*x);
@@ -148,7 +164,7 @@ impl Job<'_> {
                     Width::F32 => {
                         let mut out = std::mem::take(&mut scratch.f32[slot]);
                         let args: SmallVec<[Operand<'_, f32>; 3]> =
-                            args.iter().map(|a| self.f32(a, start, len, scratch)).collect();
+                            args.iter().map(|a| self.f32(a, tile, scratch)).collect();
                         f32(&mut out[..len], &args);
                         drop(args);
                         scratch.f32[slot] = out;
@@ -156,7 +172,7 @@ impl Job<'_> {
                     Width::F64 => {
                         let mut out = std::mem::take(&mut scratch.f64[slot]);
                         let args: SmallVec<[Operand<'_, f64>; 3]> =
-                            args.iter().map(|a| self.f64(a, start, len, scratch)).collect();
+                            args.iter().map(|a| self.f64(a, tile, scratch)).collect();
                         f64(&mut out[..len], &args);
                         drop(args);
                         scratch.f64[slot] = out;
@@ -164,77 +180,73 @@ impl Job<'_> {
                 }
             }
             Instr::Fold { reduction, ref arg, width } => {
-                self.fold(
-                    reduction,
-                    arg,
-                    width,
-                    start,
-                    len,
-                    scratch,
-                    &touched[reduction],
-                    &mut states[reduction],
-                );
+                let Some(reduce) = self.reduces[reduction] else { return };
+                let split = self.program.reductions[reduction].split;
+                let place = Position { tile, touched: touched[reduction], split };
+                let states = &mut states[reduction];
+                match width {
+                    Width::F32 => {
+                        place.fold(self.f32(arg, tile, scratch), states, reduce.f32, reduce.f32_across)
+                    }
+                    Width::F64 => {
+                        place.fold(self.f64(arg, tile, scratch), states, reduce.f64, reduce.f64_across)
+                    }
+                }
             }
             Instr::Store { store, ref arg, width } => match (width, self.targets[store]) {
-                (Width::F32, Target::F32(p)) => write(p, start, len, self.f32(arg, start, len, scratch)),
-                (Width::F64, Target::F64(p)) => write(p, start, len, self.f64(arg, start, len, scratch)),
+                (Width::F32, Target::F32(p)) => write(p, tile, self.f32(arg, tile, scratch)),
+                (Width::F64, Target::F64(p)) => write(p, tile, self.f64(arg, tile, scratch)),
                 _ => {}
             },
         }
     }
 
-    fn f32<'s>(&'s self, place: &Place, start: usize, len: usize, scratch: &'s Scratch) -> Operand<'s, f32> {
+    /// Repeats a tensor along its axis; not again where its slot is kept for it and holds that part.
+    fn spread(&self, at: usize, along: usize, slot: usize, width: Width, tile: &Tile, scratch: &mut Scratch) {
+        let source = &self.operands.alongs[along];
+        if self.program.kept.contains(&along) {
+            let (_, len, inner) = source.split;
+            let part = tile.start / (len * inner) * inner + tile.start % inner;
+            if scratch.filled[at].replace(part) == Some(part) {
+                return;
+            }
+        }
+        match width {
+            Width::F32 => source.fill_f32(tile, &mut scratch.f32[slot]),
+            Width::F64 => source.fill_f64(tile, &mut scratch.f64[slot]),
+        }
+    }
+
+    fn f32<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Operand<'s, f32> {
         match *place {
-            Place::Stream(i) => match self.operands.streams[i] {
-                Stream::F32(d) => Operand::Slice(&d[start..start + len]),
+            Place::Stream(i) => match (&self.operands.streams[i], &scratch.staged[i]) {
+                (Stream::F32(d), _) if tile.is_run() => {
+                    Operand::Slice(&d[tile.start..tile.start + tile.len()])
+                }
+                (_, Staged::F32(d)) => Operand::Slice(&d[..tile.len()]),
                 _ => Operand::Splat(f32::NAN),
             },
-            Place::Slot(i) => Operand::Slice(&scratch.f32[i][..len]),
+            Place::Slot(i) => Operand::Slice(&scratch.f32[i][..tile.len()]),
             Place::Number(i) => Operand::Splat(self.operands.numbers[i] as f32),
         }
     }
 
-    fn f64<'s>(&'s self, place: &Place, start: usize, len: usize, scratch: &'s Scratch) -> Operand<'s, f64> {
+    fn f64<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Operand<'s, f64> {
         match *place {
-            Place::Stream(i) => match self.operands.streams[i] {
-                Stream::F64(d) => Operand::Slice(&d[start..start + len]),
+            Place::Stream(i) => match (&self.operands.streams[i], &scratch.staged[i]) {
+                (Stream::F64(d), _) if tile.is_run() => {
+                    Operand::Slice(&d[tile.start..tile.start + tile.len()])
+                }
+                (_, Staged::F64(d)) => Operand::Slice(&d[..tile.len()]),
                 _ => Operand::Splat(f64::NAN),
             },
-            Place::Slot(i) => Operand::Slice(&scratch.f64[i][..len]),
+            Place::Slot(i) => Operand::Slice(&scratch.f64[i][..tile.len()]),
             Place::Number(i) => Operand::Splat(self.operands.numbers[i]),
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn fold(
-        &self,
-        reduction: usize,
-        arg: &Place,
-        width: Width,
-        start: usize,
-        len: usize,
-        scratch: &Scratch,
-        touched: &Touched,
-        states: &mut [State],
-    ) {
-        let Some(reduce) = self.reduces[reduction] else { return };
-        let at = Position { start, touched: *touched, split: self.program.reductions[reduction].split };
-        match width {
-            Width::F32 => {
-                if let Operand::Slice(tile) = self.f32(arg, start, len, scratch) {
-                    at.fold(tile, states, reduce.f32, reduce.f32_across);
-                }
-            }
-            Width::F64 => {
-                if let Operand::Slice(tile) = self.f64(arg, start, len, scratch) {
-                    at.fold(tile, states, reduce.f64, reduce.f64_across);
-                }
-            }
-        }
-    }
-
     /// Merges the states of all chunks, in order, and finishes.
-    fn merge(&self, r: usize, chunks: &[Chunk], states: &[Vec<Vec<State>>]) -> (PrimId, Vec<f64>) {
+    fn merge(&self, r: usize, chunks: &[Chunk], states: &[Vec<States>]) -> (PrimId, Vec<f64>) {
         let reduction = &self.program.reductions[r];
         let Some(reduce) = self.reduces[r] else { return (reduction.node, Vec::new()) };
         let (results, count) = match reduction.split {
@@ -244,8 +256,8 @@ impl Job<'_> {
         let mut all = vec![reduce.init; results];
         for (chunk, states) in chunks.iter().zip(states) {
             let touched = Touched::new(chunk, reduction.split);
-            for (i, s) in states[r].iter().enumerate() {
-                (reduce.merge)(&mut all[touched.result(i)], s);
+            for i in 0..touched.count() {
+                (reduce.merge)(&mut all[touched.result(i)], &states[r].get(i));
             }
         }
         let values = all.iter().map(|s| (reduce.finish)(s, count, &reduction.attrs)).collect();
@@ -254,40 +266,45 @@ impl Job<'_> {
 }
 
 /// Where a tile lies, for a fold.
-struct Position {
-    start: usize,
+struct Position<'a> {
+    tile: &'a Tile,
     touched: Touched,
     split: Option<(usize, usize, usize)>,
 }
 
-impl Position {
+impl Position<'_> {
     fn fold<T>(
         &self,
-        tile: &[T],
-        states: &mut [State],
-        fold: fn(&mut State, &[T]),
-        across: fn(&mut [State], &[T]),
+        elements: Operand<'_, T>,
+        states: &mut States,
+        fold: fn(&mut [f64; 4], &[T]),
+        across: fn(&mut [&mut [f64]; 4], &[T], usize),
     ) {
-        match (self.touched, self.split) {
-            (Touched::Run { .. }, None) => fold(&mut states[0], tile),
-            (Touched::Run { first, .. }, Some((_, len, _))) => {
-                fold_rows(tile, self.start, len, first, states, fold, across);
+        let Operand::Slice(elements) = elements else { return };
+        match (self.touched, self.split, states) {
+            (Touched::Run { .. }, None, States::Runs(states)) => fold(&mut states[0], elements),
+            (Touched::Run { first, .. }, Some((_, len, _)), States::Runs(states)) => {
+                fold_rows(elements, self.tile.start, len, first, states, fold);
             }
-            (Touched::Columns { plane, cols, .. }, Some((_, len, inner))) => {
-                let o = self.start / (len * inner) - plane;
-                fold_across(tile, &mut states[o * cols..(o + 1) * cols], across);
+            (Touched::Columns { plane, cols, .. }, Some((_, len, inner)), States::Columns(places)) => {
+                let o = self.tile.start / (len * inner) - plane;
+                let mut part = places.each_mut().map(|p| &mut p[o * cols..(o + 1) * cols]);
+                across(&mut part, elements, cols);
             }
-            (Touched::Columns { .. }, None) => {}
+            _ => {}
         }
     }
 }
 
-fn write<T: Copy>(target: *mut T, start: usize, len: usize, operand: Operand<'_, T>) {
-    // SAFETY: the target holds as many elements as the pass walks over, and this tile alone
-    // covers `start..start + len`.
-    let out = unsafe { std::slice::from_raw_parts_mut(target.add(start), len) };
-    match operand {
-        Operand::Slice(s) => out.copy_from_slice(s),
-        Operand::Splat(x) => out.fill(x),
+fn write<T: Copy>(target: *mut T, tile: &Tile, operand: Operand<'_, T>) {
+    let rows = if tile.is_run() { Tile { rows: 1, width: tile.len(), ..*tile } } else { *tile };
+    for (start, at) in rows.row_starts() {
+        // SAFETY: the target holds as many elements as the pass walks over, and this tile alone
+        // covers its rows.
+        let out = unsafe { std::slice::from_raw_parts_mut(target.add(start), rows.width) };
+        match operand {
+            Operand::Slice(s) => out.copy_from_slice(&s[at..at + rows.width]),
+            Operand::Splat(x) => out.fill(x),
+        }
     }
 }

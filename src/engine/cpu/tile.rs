@@ -1,6 +1,6 @@
 //! Tiles: scratch memory, widening while loading, repeating along an axis, folding along axes.
 
-use super::walk::TILE;
+use super::walk::{TILE, Tile};
 use crate::tensor::{Data, Tensor};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -8,15 +8,54 @@ use half::{bf16, f16};
 /// State of a reduction.
 pub(super) type State = [f64; 4];
 
-/// The tile slots of a thread.
+/// States of a reduction in a chunk.
+pub(super) enum States {
+    /// One by one.
+    Runs(Vec<State>),
+    /// Place by place, for columns side by side.
+    Columns([Vec<f64>; 4]),
+}
+
+impl States {
+    /// The state of result `i`.
+    pub fn get(&self, i: usize) -> State {
+        match self {
+            States::Runs(s) => s[i],
+            States::Columns(places) => [0, 1, 2, 3].map(|k| places[k][i]),
+        }
+    }
+}
+
+/// The tile memory of a thread.
 pub(super) struct Scratch {
     pub f32: Vec<Vec<f32>>,
     pub f64: Vec<Vec<f64>>,
+    /// Rows of streams that are read in place where they lie in one run, by stream.
+    pub staged: Vec<Staged>,
+    /// What the slots of repeated tensors hold, by step of the code: the place of the first element.
+    pub filled: Vec<Option<usize>>,
+}
+
+/// Rows of a stream, put one behind the other.
+pub(super) enum Staged {
+    None,
+    F32(Vec<f32>),
+    F64(Vec<f64>),
 }
 
 impl Scratch {
-    pub fn new(slots: [usize; 2]) -> Self {
-        Scratch { f32: vec![vec![0.0; TILE]; slots[0]], f64: vec![vec![0.0; TILE]; slots[1]] }
+    pub fn new(slots: [usize; 2], steps: usize, streams: &[Stream<'_>], strided: bool) -> Self {
+        let stage = |s: &Stream<'_>| match s {
+            Stream::F32(_) if strided => Staged::F32(vec![0.0; TILE]),
+            Stream::F64(_) if strided => Staged::F64(vec![0.0; TILE]),
+            _ => Staged::None,
+        };
+        Scratch {
+            f32: vec![vec![0.0; TILE]; slots[0]],
+            f64: vec![vec![0.0; TILE]; slots[1]],
+            staged: streams.iter().map(stage).collect(),
+            filled: vec![None; steps],
+        }
     }
 }
 
@@ -40,7 +79,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Elements from `start` on, as f32.
-    pub fn load_f32(&self, start: usize, out: &mut [f32]) {
+    fn run_f32(&self, start: usize, out: &mut [f32]) {
         let range = start..start + out.len();
         match self {
             Stream::F64(d) => convert(&d[range], out, |x| x as f32),
@@ -51,7 +90,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Elements from `start` on, as f64.
-    pub fn load_f64(&self, start: usize, out: &mut [f64]) {
+    fn run_f64(&self, start: usize, out: &mut [f64]) {
         let range = start..start + out.len();
         match self {
             Stream::F64(d) => out.copy_from_slice(&d[range]),
@@ -60,7 +99,54 @@ impl<'a> Stream<'a> {
             Stream::Bf16(d) => convert(&d[range], out, |x| f64::from(widen_bf16(x))),
         }
     }
+
+    /// The elements of a tile, as f32.
+    pub fn load_f32(&self, tile: &Tile, out: &mut [f32]) {
+        match tile.is_run() {
+            true => self.run_f32(tile.start, &mut out[..tile.len()]),
+            false => tile.row_starts().for_each(|(s, at)| self.run_f32(s, &mut out[at..at + tile.width])),
+        }
+    }
+
+    /// The elements of a tile, as f64.
+    pub fn load_f64(&self, tile: &Tile, out: &mut [f64]) {
+        match tile.is_run() {
+            true => self.run_f64(tile.start, &mut out[..tile.len()]),
+            false => tile.row_starts().for_each(|(s, at)| self.run_f64(s, &mut out[at..at + tile.width])),
+        }
+    }
+
+    /// Asks for the elements of a tile that comes next, so that memory works while this one is
+    /// computed.
+    pub fn prefetch(&self, tile: &Tile) {
+        match self {
+            Stream::F64(d) => prefetch(d, tile),
+            Stream::F32(d) => prefetch(d, tile),
+            Stream::F16(d) => prefetch(d, tile),
+            Stream::Bf16(d) => prefetch(d, tile),
+        }
+    }
 }
+
+#[cfg(target_arch = "x86_64")]
+fn prefetch<T>(data: &[T], tile: &Tile) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    const LINE: usize = 64;
+    let run = |start: usize, len: usize| {
+        let end = (start + len).min(data.len());
+        for at in (start..end).step_by(LINE / size_of::<T>()) {
+            // SAFETY: a hint, and the address lies within the slice.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().add(at).cast()) };
+        }
+    };
+    match tile.is_run() {
+        true => run(tile.start, tile.len()),
+        false => tile.row_starts().for_each(|(s, _)| run(s, tile.width)),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch<T>(_: &[T], _: &Tile) {}
 
 fn widen_bf16(x: bf16) -> f32 {
     f32::from_bits(u32::from(x.to_bits()) << 16)
@@ -73,62 +159,68 @@ fn convert<A: Copy, B>(from: &[A], to: &mut [B], f: impl Fn(A) -> B) {
 }
 
 /// A held tensor that repeats along an axis that it lacks.
-pub(super) struct Spread<'a> {
-    /// Its elements.
-    pub values: &'a [f64],
+pub(super) struct Spread {
+    /// Its elements, and the same in single precision.
+    pub values: (Vec<f64>, Vec<f32>),
     /// Elements before, along and after the axis.
     pub split: (usize, usize, usize),
 }
 
-impl Spread<'_> {
-    /// The elements that stand against elements `start..` of the larger tensor.
-    pub fn fill<T: Copy>(&self, start: usize, out: &mut [T], to: impl Fn(f64) -> T) {
+impl Spread {
+    pub fn new(tensor: &Tensor, split: (usize, usize, usize)) -> Self {
+        let values = tensor.to_f64();
+        let single = values.iter().map(|&x| x as f32).collect();
+        Spread { values: (values, single), split }
+    }
+
+    /// The elements that stand against those of a tile of the larger tensor, as f32.
+    pub fn fill_f32(&self, tile: &Tile, out: &mut [f32]) {
+        self.fill(tile, &self.values.1, out);
+    }
+
+    /// As [`Spread::fill_f32`], as f64.
+    pub fn fill_f64(&self, tile: &Tile, out: &mut [f64]) {
+        self.fill(tile, &self.values.0, out);
+    }
+
+    fn fill<T: Copy>(&self, tile: &Tile, values: &[T], out: &mut [T]) {
+        match tile.is_run() {
+            true => self.run(tile.start, values, &mut out[..tile.len()]),
+            false => tile.row_starts().for_each(|(s, at)| self.run(s, values, &mut out[at..at + tile.width])),
+        }
+    }
+
+    fn run<T: Copy>(&self, start: usize, values: &[T], out: &mut [T]) {
         let (_, len, inner) = self.split;
         let plane = len * inner;
         let (mut at, end) = (start, start + out.len());
         while at < end {
             let o = at / plane;
-            if inner == 1 {
-                let stop = end.min((o + 1) * plane);
-                out[at - start..stop - start].fill(to(self.values[o]));
-                at = stop;
-            } else {
-                let i = at % inner;
-                let stop = end.min(at + inner - i);
-                let from = &self.values[o * inner + i..][..stop - at];
-                convert(from, &mut out[at - start..stop - start], &to);
-                at = stop;
+            let stop = if inner == 1 { end.min((o + 1) * plane) } else { end.min(at + inner - at % inner) };
+            let part = &mut out[at - start..stop - start];
+            match inner {
+                1 => part.fill(values[o]),
+                _ => part.copy_from_slice(&values[o * inner + at % inner..][..stop - at]),
             }
+            at = stop;
         }
     }
 }
 
-/// Folds a tile of rows of `len` elements, each into the state of its row.
+/// Folds a run of elements, `len` to a state, each into its state.
 pub(super) fn fold_rows<T>(
-    tile: &[T],
+    run: &[T],
     start: usize,
     len: usize,
     first: usize,
     states: &mut [State],
     fold: fn(&mut State, &[T]),
-    across: fn(&mut [State], &[T]),
 ) {
-    if len == 1 {
-        across(&mut states[start - first..][..tile.len()], tile);
-        return;
-    }
-    let (mut at, end) = (start, start + tile.len());
+    let (mut at, end) = (start, start + run.len());
     while at < end {
         let row = at / len;
         let stop = end.min((row + 1) * len);
-        fold(&mut states[row - first], &tile[at - start..stop - start]);
+        fold(&mut states[row - first], &run[at - start..stop - start]);
         at = stop;
-    }
-}
-
-/// Folds a tile of rows as long as `states`, each element into the state of its column.
-pub(super) fn fold_across<T>(tile: &[T], states: &mut [State], across: fn(&mut [State], &[T])) {
-    for row in tile.chunks(states.len().max(1)) {
-        across(states, row);
     }
 }

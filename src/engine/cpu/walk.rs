@@ -7,10 +7,51 @@ use crate::plan::schedule::Walk;
 
 /// Elements of a tile.
 pub const TILE: usize = 2048;
+/// Columns of a strided tile: its rows are long enough to be read at speed, and as many as it takes
+/// to fold them in registers.
+const STRIP: usize = 256;
+/// Columns of a strip are a multiple of this where the rows allow.
+const ALIGN: usize = 16;
 /// Elements of a linear chunk.
 const CHUNK: usize = 16 * TILE;
 /// Elements of a strided chunk: larger, for each has states for a whole row.
 const STRIDED_CHUNK: usize = 128 * TILE;
+
+/// Rows of elements, `stride` apart: the unit of work of every step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// The first element.
+    pub start: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Elements of a row.
+    pub width: usize,
+    /// Elements from one row to the next.
+    pub stride: usize,
+}
+
+impl Tile {
+    fn line(start: usize, len: usize) -> Self {
+        Tile { start, rows: 1, width: len, stride: len }
+    }
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.rows * self.width
+    }
+    /// Do the elements lie one behind the other?
+    pub fn is_run(&self) -> bool {
+        self.rows == 1 || self.width == self.stride
+    }
+    /// The places of the rows: of the first element, among all and in the tile.
+    pub fn row_starts(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Tile { start, rows, width, stride } = *self;
+        (0..rows).map(move |r| (start + r * stride, r * width))
+    }
+    /// The tile that most likely follows.
+    pub fn next(&self) -> Self {
+        Tile { start: self.start + self.rows * self.stride, ..*self }
+    }
+}
 
 /// A part of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +82,7 @@ pub fn chunks(walk: Walk, numel: usize) -> Vec<Chunk> {
     match walk {
         Walk::Linear => ranges(numel, CHUNK).map(|r| Chunk::Linear { start: r.start, end: r.end }).collect(),
         Walk::Strided { outer, len, inner } => {
-            let width = inner.min(TILE);
+            let width = inner.div_ceil(inner.div_ceil(STRIP)).next_multiple_of(ALIGN).min(inner);
             let height = (STRIDED_CHUNK / width).clamp(1, len);
             let depth = if height == len && width == inner { STRIDED_CHUNK / (len * inner) } else { 1 };
             let mut out = Vec::new();
@@ -61,25 +102,21 @@ fn ranges(n: usize, step: usize) -> impl Iterator<Item = std::ops::Range<usize>>
     (0..n).step_by(step).map(move |i| i..(i + step).min(n))
 }
 
-/// Calls `f(start, len)` for every tile of a chunk: elements `start..start + len`.
-pub fn tiles(chunk: &Chunk, walk: Walk, mut f: impl FnMut(usize, usize)) {
+/// Calls `f` for every tile of a chunk.
+pub fn tiles(chunk: &Chunk, walk: Walk, mut f: impl FnMut(Tile)) {
     match (chunk, walk) {
         (Chunk::Strided { outer, rows, cols }, Walk::Strided { len, inner, .. }) => {
-            let whole_rows = cols.len() == inner;
-            let step = if whole_rows { (TILE / inner).max(1) } else { 1 };
+            let step = (TILE / cols.len()).max(1);
             for o in outer.clone() {
                 for r in rows.clone().step_by(step) {
-                    let count = step.min(rows.end - r);
-                    f(
-                        (o * len + r) * inner + cols.start,
-                        if whole_rows { count * inner } else { cols.len() },
-                    );
+                    let start = (o * len + r) * inner + cols.start;
+                    f(Tile { start, rows: step.min(rows.end - r), width: cols.len(), stride: inner });
                 }
             }
         }
         (Chunk::Linear { start, end }, _) => {
             for s in (*start..*end).step_by(TILE) {
-                f(s, TILE.min(end - s));
+                f(Tile::line(s, TILE.min(end - s)));
             }
         }
         (Chunk::Strided { .. }, Walk::Linear) => {}
@@ -160,9 +197,11 @@ mod tests {
         for (walk, n) in walks.into_iter().chain(linear) {
             let mut seen = vec![0; n];
             for chunk in chunks(walk, n) {
-                tiles(&chunk, walk, |s, len| {
-                    assert!(len <= TILE.max(1));
-                    seen[s..s + len].iter_mut().for_each(|x| *x += 1);
+                tiles(&chunk, walk, |tile| {
+                    assert!(tile.len() <= TILE);
+                    for (at, _) in tile.row_starts() {
+                        seen[at..at + tile.width].iter_mut().for_each(|x| *x += 1);
+                    }
                 });
             }
             assert!(seen.iter().all(|&x| x == 1), "{walk:?}");

@@ -13,7 +13,7 @@ pub trait Elem: Copy + 'static {
     fn to_f64(self) -> f64;
     fn kernel(exec: &Exec) -> Option<TileFn<Self>>;
     fn fold(r: &Reduce, state: &mut [f64; 4], tile: &[Self]);
-    fn across(r: &Reduce, states: &mut [[f64; 4]], row: &[Self]);
+    fn across(r: &Reduce, states: &mut [&mut [f64]; 4], rows: &[Self], width: usize);
 }
 macro_rules! elem {
     ($t:ident, $across:ident) => {
@@ -33,8 +33,8 @@ macro_rules! elem {
             fn fold(r: &Reduce, state: &mut [f64; 4], tile: &[Self]) {
                 (r.$t)(state, tile);
             }
-            fn across(r: &Reduce, states: &mut [[f64; 4]], row: &[Self]) {
-                (r.$across)(states, row);
+            fn across(r: &Reduce, states: &mut [&mut [f64]; 4], rows: &[Self], width: usize) {
+                (r.$across)(states, rows, width);
             }
         }
     };
@@ -124,14 +124,16 @@ fn along<T: Elem>(r: &Reduce, x: &Value, attrs: &Attrs) -> Vec<f64> {
     x.runs(attrs.num(0)).iter().map(fold).collect()
 }
 
-/// One element of every run at a time.
+/// A few elements of every run at a time.
 fn outer<T: Elem>(r: &Reduce, x: &Value, attrs: &Attrs) -> Vec<f64> {
     let runs = x.runs(attrs.num(0));
     let n = runs.first().map_or(0, Vec::len);
-    let mut states = vec![r.init; runs.len()];
-    for k in 0..n {
-        let row: Vec<T> = runs.iter().map(|run| T::from_f64(run[k])).collect();
-        T::across(r, &mut states, &row);
+    let mut places: [Vec<f64>; 4] = r.init.map(|x| vec![x; runs.len()]);
+    for first in (0..n).step_by(3) {
+        let row = |k: usize| runs.iter().map(move |run| T::from_f64(run[k]));
+        let rows: Vec<T> = (first..n.min(first + 3)).flat_map(row).collect();
+        T::across(r, &mut places.each_mut().map(Vec::as_mut_slice), &rows, runs.len());
     }
-    states.iter().map(|s| (r.finish)(s, n, attrs)).collect()
+    let state = |i: usize| [0, 1, 2, 3].map(|k| places[k][i]);
+    (0..runs.len()).map(|i| (r.finish)(&state(i), n, attrs)).collect()
 }
