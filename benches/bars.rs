@@ -1,109 +1,89 @@
-//! Throughput of the CPU engine on resident tensors, against the read bandwidth and the speed of
-//! binding measured in the same run: `cargo bench --bench engine [-- MILLIONS_OF_ELEMENTS]`.
+//! What the bars of the CPU engine are measured by, one figure a line (`benches/vs_torch.py` reads
+//! them and sets PyTorch beside): `cargo bench --bench bars [-- MILLIONS [FILTER]]`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-use lpzero::engine::{Cpu, Engine, Known};
+#[path = "support/graph.rs"]
+mod graph;
+
+use graph::{Leaves, data, graph, outline, programs};
+use lpzero::engine::{Cpu, Engine};
+use lpzero::ir::Dag;
 use lpzero::ir::bind::{NoReductions, bind};
 use lpzero::ir::key::Key;
 use lpzero::ir::prepare::Prepared;
-use lpzero::ir::{Bound, BoundId, BoundNode, Dag, Leaf};
-use lpzero::lang::Library;
+use lpzero::metric::kendall;
+use lpzero::model::{Batch, Config, Model};
+use lpzero::random::Stream;
 use lpzero::score::{ReductionCache, Scorer};
-use lpzero::site::{CaptureSpec, Field, Kind, Objective, Outline, Sink, Site, Source, SourceError};
-use lpzero::tensor::{Dims, Tensor};
+use lpzero::site::{CaptureSpec, Field, Objective, Outline, Sink, Source, SourceError};
+use lpzero::tensor::Tensor;
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
 
+/// Bodies, and bytes read per element in the least number of passes.
 const BODIES: &[(&str, usize)] = &[
     ("sum(abs(l.weight * l.grad))", 8),
     ("mean(sigmoid(log(abs(l.weight) + 1e-9)))", 4),
     ("mean(exp(zscore(l.weight)))", 8),
-    ("mean(softmax(l.weight, axis = 0) ^ 2)", 12),
+    ("mean(softmax(l.weight, axis = 0) ^ 2)", 8),
     ("sum(max(l.weight, axis = 1))", 4),
     ("std(l.weight)", 4),
 ];
 
-fn outline(rows: usize, cols: usize, sites: usize) -> Outline {
-    let dims: Dims = Dims::from_slice(&[rows, cols]);
-    let site = |i: usize| Site {
-        kind: Kind::Linear,
-        name: format!("layer.{i}"),
-        layer: Some(i),
-        roles: vec![],
-        transposed: false,
-        fields: vec![(Field::Weight, dims.clone()), (Field::Grad, dims.clone())],
-    };
-    Outline { sites: (0..sites).map(site).collect(), ..Outline::default() }
+/// The first architecture of NAS-Bench-BERT.
+const FLEXIBERT: &str = r#"{"family":"flexibert","flavor":"trained","hidden_size":256,"nas_config":{"encoder_layers":[
+  {"operation_type":"SA","operation_parameter":"WMA","num_operation_heads":4,"feed_forward_dimension":1024,"num_feed_forward":3},
+  {"operation_type":"LT","operation_parameter":"DCT","num_operation_heads":2,"feed_forward_dimension":512,"num_feed_forward":3},
+  {"operation_type":"SA","operation_parameter":"SDP","num_operation_heads":4,"feed_forward_dimension":512,"num_feed_forward":3},
+  {"operation_type":"SA","operation_parameter":"SDP","num_operation_heads":4,"feed_forward_dimension":1024,"num_feed_forward":1}]}}"#;
+
+fn flexibert() -> Config {
+    Config::from_json(&serde_json::from_str(FLEXIBERT).unwrap()).unwrap()
 }
 
-fn graph(bodies: &[String], outline: &Outline) -> (Bound, Vec<BoundId>) {
-    let mut library = Library::new();
-    let mut dag = Dag::default();
-    let lower = |b: &String| library.expression("p", &format!("sum l in linear {{ {b} }}"), &mut dag);
-    let programs: Vec<_> = bodies.iter().map(lower).map(|p| p.unwrap().program).collect();
-    let bound = bind(&dag, &programs, outline, Objective::Loss, &NoReductions).graph;
-    if programs.len() > 1 {
-        let seconds = best(|| {
-            black_box(bind(&dag, &programs, outline, Objective::Loss, &NoReductions));
-        });
-        let (p, s, n) = (programs.len(), outline.sites.len(), bound.nodes.len());
-        println!("bind {p} programs x {s} sites: {:.2} ms, {n} nodes", seconds * 1e3);
-    }
-    let roots = bound.roots.iter().map(|r| *r.as_ref().unwrap()).collect();
-    (bound, roots)
-}
-
-struct Leaves<'a>(&'a Bound, [Tensor; 2]);
-
-impl Known for Leaves<'_> {
-    fn get(&self, node: BoundId) -> Option<Tensor> {
-        let BoundNode::Leaf(l) = &self.0.nodes[node] else { return None };
-        match &self.0.leaves[*l] {
-            Leaf::Field { field: Field::Weight, .. } => Some(self.1[0].clone()),
-            _ => Some(self.1[1].clone()),
-        }
-    }
-}
-
+/// The least time of a call within a second and a half, at least two calls.
 fn best(mut f: impl FnMut()) -> f64 {
-    let time = |f: &mut dyn FnMut()| {
+    let (begin, mut least, mut calls) = (Instant::now(), f64::INFINITY, 0);
+    while calls < 2 || begin.elapsed().as_secs_f64() < 1.5 {
         let start = Instant::now();
         f();
-        start.elapsed().as_secs_f64()
-    };
-    let begin = Instant::now();
-    let mut least = time(&mut f);
-    while begin.elapsed().as_secs_f64() < 1.0 {
-        least = least.min(time(&mut f));
+        least = least.min(start.elapsed().as_secs_f64());
+        calls += 1;
     }
     least
 }
 
 fn main() {
-    let millions: usize = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(64);
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let millions: usize = args.first().map_or(64, |a| a.parse().expect("a number of millions of elements"));
+    let chosen = |name: &str| args.get(1).is_none_or(|filter| name.contains(filter.as_str()));
+    if BODIES.iter().any(|(b, _)| chosen(b)) {
+        resident(millions, &chosen);
+    }
+    if chosen("binding") {
+        binding();
+    }
+    if chosen("together") {
+        together();
+    }
+    if chosen("memoised") {
+        memoised();
+    }
+    if chosen("flat") && args.len() > 1 {
+        flat(millions);
+    }
+}
+
+/// Bodies over resident tensors, against the speed of reading.
+fn resident(millions: usize, chosen: &dyn Fn(&str) -> bool) {
     let (rows, cols) = (millions * 256, 4096);
-    let data = |salt: u32| -> Vec<f32> {
-        let x =
-            |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(salt) >> 8) as f32 / (1 << 23) as f32 - 1.0;
-        (0..(rows * cols) as u32).into_par_iter().map(x).collect()
-    };
-    let tensors = [Tensor::new(&[rows, cols], data(1)), Tensor::new(&[rows, cols], data(2))];
-    let bandwidth = tensors[0].bytes() as f64
-        / best(|| {
-            let d = tensors[0].as_slice::<f32>().unwrap();
-            let sum = |c: &[f32]| {
-                let mut acc = [0u32; 64];
-                let (chunks, _) = c.as_chunks::<64>();
-                chunks.iter().for_each(|c| acc.iter_mut().zip(c).for_each(|(a, x)| *a ^= x.to_bits()));
-                acc.iter().fold(0, |a, b| a ^ b)
-            };
-            black_box(d.par_chunks(1 << 16).map(sum).reduce(|| 0, |a, b| a ^ b));
-        });
+    let tensors = [1, 2].map(|salt| Tensor::new(&[rows, cols], data(salt, rows * cols)));
+    let bandwidth = bandwidth(&tensors[0]);
     println!("read bandwidth {:.1} GB/s on {} threads", bandwidth / 1e9, rayon::current_num_threads());
     let one = outline(rows, cols, 1);
-    for (body, bytes) in BODIES {
+    for (body, bytes) in BODIES.iter().filter(|(b, _)| chosen(b)) {
         let (bound, roots) = graph(&[(*body).to_string()], &one);
         let leaves = Leaves(&bound, tensors.clone());
         let seconds = best(|| {
@@ -111,62 +91,180 @@ fn main() {
         });
         let n = (rows * cols) as f64;
         println!(
-            "{body}: {:.1} ms, {:.2} Gel/s, {:.1} GB/s, {:.0} % of the read bandwidth",
+            "{body}: {:.2} ms, {:.2} Gel/s, {:.1} GB/s, {:.0} % of the read bandwidth",
             seconds * 1e3,
             n / seconds / 1e9,
             n * *bytes as f64 / seconds / 1e9,
             100.0 * n * *bytes as f64 / seconds / bandwidth
         );
     }
-    let many: Vec<String> = (0..64)
-        .map(|i| {
-            format!("{}(exp(tanh(l.weight * {i}.5)) + abs(l.grad))", ["sum", "mean", "max", "std"][i % 4])
-        })
-        .collect();
-    graph(&many, &outline(8, 8, 60));
-    memoised(&many);
 }
 
-/// Programs per second that the cache knows, over 500 architectures.
-fn memoised(bodies: &[String]) {
-    struct Fixed(Outline);
-    impl Source for Fixed {
-        fn outline(&self) -> &Outline {
-            &self.0
-        }
-        fn default_objective(&self) -> Objective {
-            Objective::Loss
-        }
-        fn run(
-            &mut self,
-            s: &CaptureSpec,
-            w: &[(usize, Field)],
-            sink: &mut dyn Sink,
-        ) -> Result<(), SourceError> {
-            let _ = s;
-            let tensor = |site: usize| Tensor::new(&[8, 8], vec![site as f32; 64]);
-            w.iter().for_each(|&(site, field)| sink.field(site, field, tensor(site)));
-            Ok(())
-        }
-    }
-    let mut library = Library::new();
+/// Bytes per second that all cores read, the better of two ways: as the compiler leaves it, and
+/// with a hint ahead.
+fn bandwidth(tensor: &Tensor) -> f64 {
+    let d = tensor.as_slice::<f32>().unwrap();
+    let sum = |c: &[f32]| {
+        let mut acc = [0u32; 64];
+        let (chunks, _) = c.as_chunks::<64>();
+        chunks.iter().for_each(|c| acc.iter_mut().zip(c).for_each(|(a, x)| *a ^= x.to_bits()));
+        acc.iter().fold(0, |a, b| a ^ b)
+    };
+    let way = |size: usize| {
+        best(|| {
+            black_box(d.par_chunks(size).map(sum).reduce(|| 0, |a, b| a ^ b));
+        })
+    };
+    tensor.bytes() as f64 / way(1 << 16).min(way(1 << 21))
+}
+
+/// Binding of many programs to many sites.
+fn binding() {
     let mut dag = Dag::default();
-    let lower = |b: &String| library.expression("p", &format!("sum l in linear {{ {b} }}"), &mut dag);
-    let programs: Vec<_> = bodies.iter().map(lower).map(|p| p.unwrap().program).collect();
+    let programs = programs(&random_bodies(64), &mut dag);
+    let outline = outline(8, 8, 60);
+    let nodes = bind(&dag, &programs, &outline, Objective::Loss, &NoReductions).graph.nodes.len();
+    let seconds = best(|| {
+        black_box(bind(&dag, &programs, &outline, Objective::Loss, &NoReductions));
+    });
+    println!("binding 64 programs to 60 sites: {:.2} ms, {nodes} nodes", seconds * 1e3);
+}
+
+/// Random elementwise chains that end in a reduction, as an evolver draws them.
+fn random_bodies(n: usize) -> Vec<String> {
+    let unary =
+        ["abs", "square", "exp", "tanh", "sigmoid", "relu", "gelu", "zscore", "softmax", "sign", "minmax"];
+    let reducers = ["sum", "mean", "max", "std", "l1", "norm", "var", "min"];
+    let fields = ["l.weight", "l.grad", "(l.weight * l.grad)", "(l.weight + l.grad)"];
+    (0..n as u64)
+        .map(|seed| {
+            let mut r = Stream::new(seed, "bars");
+            let mut body = fields[r.below(fields.len())].to_owned();
+            for _ in 0..1 + r.below(3) {
+                body = format!("{}({body})", unary[r.below(unary.len())]);
+            }
+            format!("{}({body})", reducers[r.below(reducers.len())])
+        })
+        .collect()
+}
+
+/// Programs over one FlexiBERT architecture at once, against one after another.
+fn together() {
+    let bodies = random_bodies(64);
+    let config = flexibert();
+    let batch = Batch::random(config.vocab(), 8, 128, 1, 0).unwrap();
+    let score = |programs: &[lpzero::ir::Program], dag: &Dag| {
+        let mut model = Model::<f32>::new(config.clone(), batch.clone(), 0).unwrap();
+        let mut engine = Cpu;
+        let scores = Scorer::new(&mut engine).score(&Prepared::new(dag, programs), &mut model).unwrap();
+        (scores.source_seconds, scores.engine_seconds)
+    };
+    let mut dag = Dag::default();
+    let programs = programs(&bodies, &mut dag);
+    let (mut at_once, mut engine_at_once) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..3 {
+        let start = Instant::now();
+        let (_, engine) = score(&programs, &dag);
+        at_once = at_once.min(start.elapsed().as_secs_f64());
+        engine_at_once = engine_at_once.min(engine);
+    }
+    let start = Instant::now();
+    let engine: f64 = programs.iter().map(|p| score(std::slice::from_ref(p), &dag).1).sum();
+    let alone = start.elapsed().as_secs_f64();
+    println!(
+        "64 programs together: {:.1} ms, one after another {:.1} ms, {:.1} times as fast; in the engine alone {:.1} and {:.1} ms",
+        at_once * 1e3,
+        alone * 1e3,
+        alone / at_once,
+        engine_at_once * 1e3,
+        engine * 1e3
+    );
+}
+
+/// Tensors that are the same in every run.
+struct Fixed(Outline);
+
+impl Source for Fixed {
+    fn outline(&self) -> &Outline {
+        &self.0
+    }
+    fn default_objective(&self) -> Objective {
+        Objective::Loss
+    }
+    fn run(&mut self, _: &CaptureSpec, w: &[(usize, Field)], sink: &mut dyn Sink) -> Result<(), SourceError> {
+        let tensor = |site: usize| Tensor::new(&[8, 8], vec![site as f32; 64]);
+        w.iter().for_each(|&(site, field)| sink.field(site, field, tensor(site)));
+        Ok(())
+    }
+}
+
+/// Programs per second that the cache knows, scored and ranked over 500 architectures on one thread.
+fn memoised() {
+    const ARCHITECTURES: usize = 500;
+    let mut dag = Dag::default();
+    let programs = programs(&random_bodies(64), &mut dag);
     let prepared = Prepared::new(&dag, &programs);
     let cache = ReductionCache::new(1 << 30);
     let mut source = Fixed(outline(8, 8, 3));
+    let mut r = Stream::new(0, "truth");
+    let truth: Vec<f64> = (0..ARCHITECTURES).map(|_| r.normal()).collect();
     let mut all = || {
-        for architecture in 0..500 {
+        let mut scores = vec![Vec::with_capacity(ARCHITECTURES); programs.len()];
+        for architecture in 0..ARCHITECTURES {
             let mut engine = Cpu;
-            let mut scorer = Scorer { cache: Some(cache.of(Key(architecture))), ..Scorer::new(&mut engine) };
-            black_box(scorer.score(&prepared, &mut source).unwrap());
+            let cache = Some(cache.of(Key(architecture as u128)));
+            let mut scorer = Scorer { cache, ..Scorer::new(&mut engine) };
+            let found = scorer.score(&prepared, &mut source).unwrap().scores;
+            for (all, score) in scores.iter_mut().zip(found) {
+                // Distinct scores, so that the ranking is as hard as it gets.
+                all.push(score.value.unwrap_or(0.0) + truth[(architecture * 7) % ARCHITECTURES]);
+            }
         }
+        black_box(scores.iter().map(|s| kendall(s, &truth).unwrap()).collect::<Vec<_>>());
     };
     all();
     let seconds = best(all);
+    println!("memoised: {:.0} programs/s with tau over 500 architectures, one thread", 64.0 / seconds);
+}
+
+/// Resident memory while fresh programs are scored for a number of seconds: after a fifth of the time,
+/// and at the end.
+fn flat(seconds: usize) {
+    let cache = ReductionCache::new(8 << 20);
+    let config = flexibert();
+    let batch = Batch::random(config.vocab(), 2, 32, 1, 0).unwrap();
+    let (begin, mut generation, mut warm) = (Instant::now(), 0u64, None);
+    while begin.elapsed().as_secs() < seconds as u64 {
+        let text = |i: u64| {
+            let scale = 1.0 + (generation * 16 + i) as f64 * 1e-3;
+            format!("mean(sigmoid(zscore(l.weight * {scale:.3} + l.grad)))")
+        };
+        let mut dag = Dag::default();
+        let programs = programs(&(0..16).map(text).collect::<Vec<_>>(), &mut dag);
+        let prepared = Prepared::new(&dag, &programs);
+        for seed in 0..2 {
+            let mut model = Model::<f32>::new(config.clone(), batch.clone(), seed).unwrap();
+            let mut engine = Cpu;
+            let mut scorer =
+                Scorer { cache: Some(cache.of(Key(u128::from(seed)))), ..Scorer::new(&mut engine) };
+            black_box(scorer.score(&prepared, &mut model).unwrap());
+        }
+        generation += 1;
+        if begin.elapsed().as_secs() >= seconds as u64 / 5 && warm.is_none() {
+            warm = Some((generation, resident_kib()));
+        }
+    }
+    let (at, first) = warm.unwrap_or((0, 0));
     println!(
-        "memoised: {:.0} programs/s over 500 architectures, one thread",
-        programs.len() as f64 / seconds
+        "flat: {first} KiB after {at} generations, {} KiB after {generation}; cache {:?}",
+        resident_kib(),
+        cache.stats()
     );
+}
+
+/// Resident memory of this process, where the system says.
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -1,17 +1,20 @@
 //! Programs with expectations in their headers (`tests/corpus/*.lpz`), the language's own examples,
 //! printing and hostile texts.
 //!
-//! Headers: `//~ value: 6` (of the last proxy), `//~ error: E012 3:10 part of the message`, `//~ warning: ...`.
+//! Headers: `//~ value: 6` (of the last proxy), `//~ passes: 2` (over the tensors of each of its sites), `//~ error: E012 3:10 part of the message`, `//~ warning: ...`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use lpzero::engine::{Engine, Known, Reference};
 use lpzero::ir::bind::{NoReductions, bind};
-use lpzero::ir::{BoundId, Dag, Program};
+use lpzero::ir::{BoundId, BoundNode, Dag, Program};
 use lpzero::lang::{Library, SourceId, parse_file, print_file, print_node, print_program};
+use lpzero::plan::Plan;
 use lpzero::site::{CaptureSpec, Objective, Outline};
-use lpzero::tensor::Tensor;
+use lpzero::tensor::{Dtype, Tensor};
 use std::path::Path;
+
+mod common;
 
 struct Nothing;
 
@@ -26,6 +29,19 @@ fn evaluate(dag: &Dag, root: usize) -> Tensor {
     let bound = bind(dag, &[program], &Outline::default(), Objective::Loss, &NoReductions).graph;
     let root = bound.roots[0].clone().unwrap();
     Reference.evaluate(&bound, &[root], &Nothing).remove(0)
+}
+
+/// Passes of the last proxy of a file over an architecture of one site.
+fn passes(path: &Path) -> usize {
+    let mut library = Library::new();
+    let module = library.load_file(path).unwrap();
+    let mut dag = Dag::default();
+    let program = library.check(module, &mut dag).proxies.pop().unwrap().program;
+    let outline = common::Fake::new(1).outline;
+    let graph = bind(&dag, &[program], &outline, Objective::Loss, &NoReductions).graph;
+    let root = *graph.roots[0].as_ref().unwrap();
+    let leaf = |n: BoundId| matches!(graph.nodes[n], BoundNode::Leaf(_)).then_some(Dtype::F32);
+    Plan::new(&graph, &[root], &leaf).passes.len()
 }
 
 fn files() -> Vec<std::path::PathBuf> {
@@ -60,7 +76,8 @@ fn corpus_says_what_it_expects() {
         let text = std::fs::read_to_string(&path).unwrap();
         let headers: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("//~ ")).collect();
         let (said, value) = found(&path);
-        let expected: Vec<&&str> = headers.iter().filter(|h| !h.starts_with("value:")).collect();
+        let expected: Vec<&&str> =
+            headers.iter().filter(|h| !h.starts_with("value:") && !h.starts_with("passes:")).collect();
         let same =
             expected.len() == said.len() && expected.iter().zip(&said).all(|(e, s)| s.starts_with(**e));
         if !same {
@@ -70,6 +87,12 @@ fn corpus_says_what_it_expects() {
             let (want, got) = (want.parse::<f64>().unwrap(), value.unwrap_or(f64::NAN));
             if (want - got).abs() > 1e-9 * want.abs().max(1.0) || got.is_nan() {
                 wrong.push(format!("{}: {got}, not {want}", path.display()));
+            }
+        }
+        if let Some(want) = headers.iter().find_map(|h| h.strip_prefix("passes: ")) {
+            let got = passes(&path);
+            if want.parse() != Ok(got) {
+                wrong.push(format!("{}: {got} passes, not {want}", path.display()));
             }
         }
         let has_error = headers.iter().any(|h| h.starts_with("error"));

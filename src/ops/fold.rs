@@ -252,7 +252,12 @@ impl Mean {
 
 impl Fold for Mean {
     const INIT: State = [0.0, f64::INFINITY, f64::NEG_INFINITY, 0.0];
-    const CUDA: CudaFold = cuda("s[0] += x;", ADDED, "s[0] / n");
+    const CUDA: CudaFold = CudaFold {
+        places: 3,
+        push: "s[0] += x; if (x < s[1]) s[1] = x; if (x > s[2]) s[2] = x;",
+        merge: "s[0] += t[0]; if (t[1] < s[1]) s[1] = t[1]; if (t[2] > s[2]) s[2] = t[2];",
+        finish: "s[0] / n < s[1] ? s[1] : (s[0] / n > s[2] ? s[2] : s[0] / n)",
+    };
     #[inline(always)]
     fn tile<T: Real>(s: &mut State, tile: &[T]) {
         let mut t = Self::UNBOUNDED;
@@ -347,9 +352,15 @@ impl Fold for SumExp {
         let mut sum = 0.0;
         let mut acc = [0.0; LANES];
         for c in chunks {
-            // All of them before the first is widened: in vectors of their own width.
-            let e = c.map(|x| Self::term(x, T::of(top)));
-            acc.iter_mut().zip(e).for_each(|(a, e)| *a += e.widen());
+            // All of them before the first is widened: in vectors of their own width. A loop, for
+            // what `map` calls is not compiled for the instruction set at hand.
+            let mut e = [T::of(0.0); LANES];
+            for (e, &x) in e.iter_mut().zip(c) {
+                *e = Self::term(x, T::of(top));
+            }
+            for (a, e) in acc.iter_mut().zip(e) {
+                *a += e.widen();
+            }
         }
         for &x in rest {
             sum += Self::term(x, T::of(top)).widen();
@@ -362,7 +373,10 @@ impl Fold for SumExp {
     }
     #[inline(always)]
     fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
-        let mut top = s[0].map(T::of);
+        let mut top = [T::of(0.0); N];
+        for (t, &s) in top.iter_mut().zip(&s[0]) {
+            *t = T::of(s);
+        }
         for row in rows.chunks(stride) {
             for (t, &x) in top.iter_mut().zip(&row[..N]) {
                 *t = if x > *t || is_nan(x) { x } else { *t };
@@ -373,8 +387,13 @@ impl Fold for SumExp {
             s[0][i] = top[i].widen();
         }
         for row in rows.chunks(stride) {
-            let e: [T; N] = std::array::from_fn(|i| Self::term(row[i], top[i]));
-            s[1].iter_mut().zip(e).for_each(|(s, e)| *s += e.widen());
+            let mut e = [T::of(0.0); N];
+            for (e, (&x, &t)) in e.iter_mut().zip(row.iter().zip(&top)) {
+                *e = Self::term(x, t);
+            }
+            for (s, e) in s[1].iter_mut().zip(e) {
+                *s += e.widen();
+            }
         }
     }
     #[inline(always)]

@@ -88,16 +88,20 @@ pub struct Prims {
 impl Prims {
     /// Lowers `want` down to the nodes that are known.
     pub fn lower(graph: &Bound, want: &[BoundId], known: impl Fn(BoundId) -> bool) -> Self {
+        Prims::of(graph, want, &Needed::new(graph, want, known), |n| n)
+    }
+
+    /// Lowers needed nodes; `name` gives the names that inputs have as [`Prim::Input`].
+    pub fn of(graph: &Bound, want: &[BoundId], needed: &Needed, name: impl Fn(BoundId) -> BoundId) -> Self {
         let mut prims = Prims::default();
         let mut places: FxHashMap<BoundId, PrimId> = FxHashMap::default();
-        let (order, inputs) = needed(graph, want, known);
-        for n in order {
+        for &n in &needed.order {
             let shape = graph.shapes[n].clone();
             let id = match &graph.nodes[n] {
-                _ if inputs.contains(&n) => prims.add(Prim::Input(n), shape),
+                _ if needed.inputs.contains(&n) => prims.add(Prim::Input(name(n)), shape),
                 BoundNode::Number(bits) => prims.add(Prim::Number(*bits), shape),
                 BoundNode::Literal(bits) => prims.add(Prim::Literal(shape.dims.clone(), bits.clone()), shape),
-                BoundNode::Leaf(_) => prims.add(Prim::Input(n), shape),
+                BoundNode::Leaf(_) => prims.add(Prim::Input(name(n)), shape),
                 BoundNode::Op { op, attrs, args } => {
                     let args: SmallVec<[PrimId; 3]> = args.iter().map(|a| places[a]).collect();
                     prims.op(*op, attrs, args, shape)
@@ -155,34 +159,41 @@ impl Prims {
     }
 }
 
-/// Nodes under `want` in order, down to known ones, and which of them are known.
-fn needed(
-    graph: &Bound,
-    want: &[BoundId],
-    known: impl Fn(BoundId) -> bool,
-) -> (Vec<BoundId>, FxHashSet<BoundId>) {
-    let mut seen: FxHashSet<BoundId> = FxHashSet::default();
-    let mut inputs = FxHashSet::default();
-    let mut stack: Vec<BoundId> = want.to_vec();
-    while let Some(n) = stack.pop() {
-        if !seen.insert(n) {
-            continue;
-        }
-        let operands: &[BoundId] = match &graph.nodes[n] {
-            BoundNode::Number(_) | BoundNode::Literal(_) => &[],
-            _ if known(n) => {
-                inputs.insert(n);
-                &[]
+/// What has to be evaluated.
+#[derive(Clone, Debug)]
+pub struct Needed {
+    /// Nodes in order, operands before users, down to known ones.
+    pub order: Vec<BoundId>,
+    /// Those that are known.
+    pub inputs: FxHashSet<BoundId>,
+}
+
+impl Needed {
+    /// What `want` needs.
+    pub fn new(graph: &Bound, want: &[BoundId], known: impl Fn(BoundId) -> bool) -> Self {
+        let mut seen: FxHashSet<BoundId> = FxHashSet::default();
+        let mut inputs = FxHashSet::default();
+        let mut stack: Vec<BoundId> = want.to_vec();
+        while let Some(n) = stack.pop() {
+            if !seen.insert(n) {
+                continue;
             }
-            BoundNode::Op { args, .. } => args,
-            BoundNode::Fold { terms, .. } => terms,
-            BoundNode::Leaf(_) => &[],
-        };
-        stack.extend(operands.iter().copied());
+            let operands: &[BoundId] = match &graph.nodes[n] {
+                BoundNode::Number(_) | BoundNode::Literal(_) => &[],
+                _ if known(n) => {
+                    inputs.insert(n);
+                    &[]
+                }
+                BoundNode::Op { args, .. } => args,
+                BoundNode::Fold { terms, .. } => terms,
+                BoundNode::Leaf(_) => &[],
+            };
+            stack.extend(operands.iter().copied());
+        }
+        let mut order: Vec<BoundId> = seen.into_iter().collect();
+        order.sort_unstable();
+        Needed { order, inputs }
     }
-    let mut order: Vec<BoundId> = seen.into_iter().collect();
-    order.sort_unstable();
-    (order, inputs)
 }
 
 struct Builder<'a> {

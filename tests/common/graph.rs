@@ -147,3 +147,30 @@ pub fn random_graph(seed: u64) -> Graph {
     grow(&mut r, &mut g, 14);
     g
 }
+
+/// Few small tensors, empty ones and ones of one element among them, and in one of three graphs an
+/// element that is out of the ordinary.
+pub fn small_graph(seed: u64) -> Graph {
+    let mut r = Stream::new(seed, "small graph");
+    let rank = r.below(4);
+    let size = |r: &mut Stream| [1usize, 2, 3, 5, 7, 9][r.below(6)];
+    let mut dims: Vec<usize> = (0..rank).map(|_| size(&mut r)).collect();
+    if rank > 0 && r.below(12) == 0 {
+        let k = r.below(rank);
+        dims[k] = 0;
+    }
+    let mut g = Graph::default();
+    for _ in 0..1 + r.below(2) {
+        let mut data = random_tensor(&mut r, &dims, Dtype::F64).to_f64();
+        if r.below(3) == 0 && !data.is_empty() {
+            let at = r.below(data.len());
+            let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 3e4, -3e4, 1e-7];
+            data[at] = odd[r.below(odd.len())];
+        }
+        g.leaf(Tensor::new(&dims, data));
+    }
+    let x = r.normal();
+    g.number(x);
+    grow(&mut r, &mut g, 9);
+    g
+}

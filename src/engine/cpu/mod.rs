@@ -4,19 +4,22 @@
 //! reductions accumulate in f64, in an order that depends on shapes alone.
 
 mod pass;
+mod plans;
 mod tile;
 mod walk;
 
 use super::{Engine, Known};
 use crate::ir::{Bound, BoundId};
 use crate::ops::{self, Eval, Exec, Value};
-use crate::plan::lower::{Prim, PrimId, Prims};
+use crate::plan::lower::{Needed, Prim, PrimId};
 use crate::plan::program::Program;
-use crate::plan::schedule::{Output, Pass, Schedule, walk_of};
+use crate::plan::schedule::{Output, Pass, walk_of};
 use crate::tensor::{Dtype, Tensor};
 use pass::{Elements, Operands};
 use rayon::prelude::*;
+use plans::Plan;
 use smallvec::SmallVec;
+use std::sync::OnceLock;
 use std::time::Instant;
 use tile::{Spread, Stream};
 
@@ -70,26 +73,22 @@ fn evaluate(
     known: &dyn Known,
     pass_took: &mut dyn FnMut(f64),
 ) -> Vec<Tensor> {
-    let prims = Prims::lower(graph, want, |n| known.get(n).is_some());
-    let schedule = Schedule::new(&prims);
-    let mut run = Run { prims: &prims, values: vec![Held::Absent; prims.nodes.len()] };
-    let last = schedule.steps.iter().copied().max().unwrap_or(0);
-    let mut passes = schedule.passes.iter().peekable();
-    let mut by_step: Vec<Vec<PrimId>> = vec![Vec::new(); last + 1];
-    for (id, &step) in schedule.steps.iter().enumerate().filter(|(id, _)| !schedule.streamed[*id]) {
-        by_step[step].push(id);
-    }
-    for (step, nodes) in by_step.iter().enumerate() {
+    let needed = Needed::new(graph, want, |n| known.get(n).is_some());
+    let inputs: Vec<Option<Tensor>> = plans::inputs(graph, &needed).map(|n| known.get(n)).collect();
+    let plan = Plan::find(graph, want, &needed, &inputs);
+    let mut run = Run { plan: &plan, inputs, values: vec![Held::Absent; plan.prims.nodes.len()] };
+    let mut passes = plan.schedule.passes.iter().zip(&plan.code).peekable();
+    for (step, nodes) in plan.held.iter().enumerate() {
         for &id in nodes {
-            run.hold(id, known);
+            run.hold(id);
         }
-        while let Some(pass) = passes.next_if(|p| p.step == step) {
+        while let Some((pass, code)) = passes.next_if(|(p, _)| p.step == step) {
             let start = Instant::now();
-            run.pass(pass);
+            run.pass(pass, code);
             pass_took(start.elapsed().as_secs_f64());
         }
     }
-    prims.wanted.iter().map(|&w| run.tensor(w)).collect()
+    plan.prims.wanted.iter().map(|&w| run.tensor(w)).collect()
 }
 
 /// A value that is there.
@@ -101,7 +100,8 @@ enum Held {
 }
 
 struct Run<'a> {
-    prims: &'a Prims,
+    plan: &'a Plan,
+    inputs: Vec<Option<Tensor>>,
     values: Vec<Held>,
 }
 
@@ -123,21 +123,21 @@ impl Run<'_> {
 
     fn set(&mut self, id: PrimId, tensor: Tensor) {
         self.values[id] = match tensor.item() {
-            Some(x) if self.prims.shapes[id].is_number() => Held::Number(x),
+            Some(x) if self.plan.prims.shapes[id].is_number() => Held::Number(x),
             _ => Held::Tensor(tensor),
         };
     }
 
     /// Computes a node that is not streamed, from held ones.
-    fn hold(&mut self, id: PrimId, known: &dyn Known) {
+    fn hold(&mut self, id: PrimId) {
         if !matches!(self.values[id], Held::Absent) {
             return;
         }
-        let prims = self.prims;
+        let prims = &self.plan.prims;
         let shape = &prims.shapes[id];
         match &prims.nodes[id] {
             Prim::Input(n) => {
-                if let Some(t) = known.get(*n) {
+                if let Some(t) = self.inputs.get_mut(*n).and_then(Option::take) {
                     self.set(id, t);
                 }
             }
@@ -188,18 +188,19 @@ impl Run<'_> {
     }
 
     fn value(&self, id: PrimId) -> Value {
-        Value { shape: self.prims.shapes[id].clone(), data: self.tensor(id).to_f64() }
+        Value { shape: self.plan.prims.shapes[id].clone(), data: self.tensor(id).to_f64() }
     }
 
     /// A node over results of reductions: a pass of its own, over little.
     fn small(&mut self, id: PrimId, output: Output) {
         let over = match output {
             Output::Stored(n) => n,
-            Output::Reduced(n) => self.prims.nodes[n].args()[0],
+            Output::Reduced(n) => self.plan.prims.nodes[n].args()[0],
         };
-        let walk = walk_of(self.prims, output);
-        let numel = self.prims.shapes[over].numel();
-        self.pass(&Pass { step: 0, numel, walk, outputs: vec![output] });
+        let walk = walk_of(&self.plan.prims, output);
+        let numel = self.plan.prims.shapes[over].numel();
+        let plan = self.plan;
+        self.pass(&Pass { step: 0, numel, walk, outputs: vec![output] }, &plan.small[id]);
         debug_assert!(!matches!(self.values[id], Held::Absent));
     }
 
@@ -212,22 +213,22 @@ impl Run<'_> {
     }
 
     /// Runs a pass and keeps its results.
-    fn pass(&mut self, pass: &Pass) {
-        let program = Program::new(self.prims, pass, &|id| self.dtype(id));
+    fn pass(&mut self, pass: &Pass, code: &OnceLock<Program>) {
+        let program = code.get_or_init(|| Program::new(&self.plan.prims, pass, &|id| self.dtype(id)));
         let streams: Vec<Tensor> = program.streams.iter().map(|&n| self.tensor(n)).collect();
         let operands = Operands {
             streams: streams.iter().map(Stream::new).collect(),
             alongs: program.alongs.iter().map(|a| Spread::new(&self.tensor(a.node), a.split)).collect(),
             numbers: program.numbers.iter().map(|&n| self.number(n).unwrap_or(f64::NAN)).collect(),
         };
-        let results = pass::run(pass, &program, &operands);
+        let results = pass::run(pass, program, &operands);
         for (id, values) in results.reduced {
-            let tensor = Tensor::new(&self.prims.shapes[id].dims, values);
+            let tensor = Tensor::new(&self.plan.prims.shapes[id].dims, values);
             self.set(id, tensor);
         }
         for (id, elements) in results.stored {
             let elements: Elements = elements;
-            let tensor = elements.tensor(&self.prims.shapes[id].dims);
+            let tensor = elements.tensor(&self.plan.prims.shapes[id].dims);
             self.set(id, tensor);
         }
     }

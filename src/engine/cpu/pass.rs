@@ -112,11 +112,12 @@ impl Job<'_> {
         let mut states: Vec<States> = touched.iter().enumerate().map(states).collect();
         scratch.filled.fill(None);
         tiles(chunk, self.pass.walk, |tile| {
-            self.operands.streams.iter().for_each(|s| s.prefetch(&tile.next()));
             if !tile.is_run() {
                 self.stage(&tile, scratch);
             }
+            let steps = self.program.code.len();
             for (at, instr) in self.program.code.iter().enumerate() {
+                self.operands.streams.iter().for_each(|s| s.prefetch(&tile.next(), at, steps));
                 self.step(at, instr, &tile, scratch, &touched, &mut states);
             }
         });

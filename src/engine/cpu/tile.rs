@@ -116,37 +116,41 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Asks for the elements of a tile that comes next, so that memory works while this one is
-    /// computed.
-    pub fn prefetch(&self, tile: &Tile) {
+    /// Asks for one of `parts` parts of a tile that comes next, so that memory works while this one
+    /// is computed: in parts between the steps, for there is room for few lines under way.
+    pub fn prefetch(&self, tile: &Tile, part: usize, parts: usize) {
         match self {
-            Stream::F64(d) => prefetch(d, tile),
-            Stream::F32(d) => prefetch(d, tile),
-            Stream::F16(d) => prefetch(d, tile),
-            Stream::Bf16(d) => prefetch(d, tile),
+            Stream::F64(d) => prefetch(d, tile, part, parts),
+            Stream::F32(d) => prefetch(d, tile, part, parts),
+            Stream::F16(d) => prefetch(d, tile, part, parts),
+            Stream::Bf16(d) => prefetch(d, tile, part, parts),
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-fn prefetch<T>(data: &[T], tile: &Tile) {
+fn prefetch<T>(data: &[T], tile: &Tile, part: usize, parts: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     const LINE: usize = 64;
-    let run = |start: usize, len: usize| {
-        let end = (start + len).min(data.len());
-        for at in (start..end).step_by(LINE / size_of::<T>()) {
+    let run = |start: usize, end: usize| {
+        for at in (start..end.min(data.len())).step_by(LINE / size_of::<T>()) {
             // SAFETY: a hint, and the address lies within the slice.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(data.as_ptr().add(at).cast()) };
         }
     };
-    match tile.is_run() {
-        true => run(tile.start, tile.len()),
-        false => tile.row_starts().for_each(|(s, _)| run(s, tile.width)),
+    let share = |n: usize| n * part / parts..n * (part + 1) / parts;
+    if tile.is_run() {
+        let share = share(tile.len());
+        return run(tile.start + share.start, tile.start + share.end);
+    }
+    for row in share(tile.rows) {
+        let start = tile.start + row * tile.stride;
+        run(start, start + tile.width);
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn prefetch<T>(_: &[T], _: &Tile) {}
+fn prefetch<T>(_: &[T], _: &Tile, _: usize, _: usize) {}
 
 fn widen_bf16(x: bf16) -> f32 {
     f32::from_bits(u32::from(x.to_bits()) << 16)
