@@ -34,9 +34,40 @@ pub fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Removes what killed processes left half-written in a folder. Files of processes that may still run
+/// stay: another one may be writing there.
+pub fn remove_abandoned(folder: &Path) {
+    let abandoned = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        let (_, process) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
+        let process: u32 = process.parse().ok()?;
+        let own = process == std::process::id();
+        Some(!own && Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{process}")).exists())
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if abandoned(&entry.path()) == Some(true) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_what_dead_processes_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        // Process numbers end at 2^22.
+        let left = ["a.json.4200000.tmp", "b.safetensors.4199999.tmp"];
+        let own = format!("a.json.{}.tmp", std::process::id());
+        let others = [own.as_str(), "a.json.1.tmp", "a.json", "notes.tmp", "a.x.tmp"];
+        left.iter().chain(&others).for_each(|n| fs::write(dir.path().join(n), b"x").unwrap());
+        remove_abandoned(dir.path());
+        assert!(left.iter().all(|n| !dir.path().join(n).exists()));
+        assert!(others.iter().all(|n| dir.path().join(n).exists()));
+    }
 
     #[test]
     fn a_failed_write_leaves_nothing() {

@@ -99,7 +99,8 @@ fn a_stopped_capture_goes_on() {
     assert_eq!(ranked["n"].as_u64(), Some(4));
     let whole = report(&capture(d, &[]));
     assert_eq!((whole["captured"].as_u64(), whole["kept"].as_u64()), (Some(2), Some(4)));
-    // A file cut short is captured anew, and is then what it was.
+    // A file cut short is captured anew, and is then what it was; what a killed process left goes.
+    fs::write(d.join("kept/000001.safetensors.4200000.tmp"), b"half").unwrap();
     let good = fs::read(file(d, 2)).unwrap();
     fs::write(file(d, 2), &good[..good.len() - 1]).unwrap();
     let again = report(&capture(d, &[]));

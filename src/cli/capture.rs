@@ -162,6 +162,7 @@ fn many(args: &CaptureArgs, bench: PathBuf, out: PathBuf, global: &Global) -> Re
     let programs = programs(args, configs.iter().all(Config::causal))?;
     let prepared = Prepared::new(&programs.dag, &programs.programs);
     std::fs::create_dir_all(&out).map_err(|e| CliError::io("make", &out, &e))?;
+    crate::files::remove_abandoned(&out);
     let work = Work {
         tokens: args.data.tokens()?,
         captures: Captures::new(&out),
