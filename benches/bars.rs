@@ -192,7 +192,7 @@ impl Source for Fixed {
         Objective::Loss
     }
     fn run(&mut self, _: &CaptureSpec, w: &[(usize, Field)], sink: &mut dyn Sink) -> Result<(), SourceError> {
-        let tensor = |site: usize| Tensor::new(&[8, 8], vec![site as f32; 64]);
+        let tensor = |site: usize| Tensor::new(&[8, 8], data(site as u32, 64));
         w.iter().for_each(|&(site, field)| sink.field(site, field, tensor(site)));
         Ok(())
     }
