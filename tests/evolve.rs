@@ -246,7 +246,7 @@ fn canonical_forms_keep_the_value() {
     let language = Rc::new(Language::new());
     let mut d = driver(3);
     let space = free(&d, &language);
-    let canon = Canon::default();
+    let mut canon = Canon::default();
     let mut dag = Dag::default();
     let mut programs = Vec::new();
     for g in genomes(&space, 1500) {

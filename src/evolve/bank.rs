@@ -4,7 +4,8 @@
 
 use super::evaluator::Evaluator;
 use super::expr::{Expr, Head};
-use super::judge::{Judge, Measure, Over};
+use super::fit::Target;
+use super::judge::Judge;
 use super::terms::{Terms, identity};
 use crate::ir::Dag;
 use crate::ir::key::Key;
@@ -15,42 +16,54 @@ use rustc_hash::FxHashMap;
 /// A number of the model: its name, and the role of `params[role]`.
 pub type ModelNumber = (&'static str, Option<&'static str>);
 
+/// A part of a program with its values on the search architectures.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// The expression.
+    pub expr: Expr,
+    /// Values.
+    pub values: Vec<f64>,
+    /// Values, centred and of unit length.
+    pub unit: Vec<f64>,
+}
+
 /// Known terms.
+#[derive(Default)]
 pub struct Bank {
-    /// What a ranking of the search architectures is worth.
-    pub judge: Judge,
+    /// What sums of terms are fitted to.
+    pub target: Target,
     search: Vec<usize>,
-    terms: Vec<(Expr, Vec<f64>)>,
+    columns: Vec<Column>,
     index: FxHashMap<Key, usize>,
-    numbers: Vec<(ModelNumber, Vec<f64>)>,
+    numbers: FxHashMap<ModelNumber, usize>,
     seen: usize,
 }
 
 impl Bank {
-    /// The numbers that differ between the search architectures, and no terms yet.
-    pub fn new(judge: Judge, eval: &dyn Evaluator, search: Vec<usize>) -> Self {
+    /// The model numbers that differ between the search architectures, and no terms yet.
+    pub fn new(judge: &Judge, eval: &dyn Evaluator, search: Vec<usize>) -> Self {
+        let mut bank = Bank { target: Target::new(judge), search, ..Bank::default() };
         let roles = ROLES.iter().filter(|r| r.params).map(|r| ("params", Some(r.name)));
-        let names = NUMBERS.iter().map(|n| (n.name, None)).chain(roles);
-        let numbers = names
-            .filter_map(|(name, role)| {
-                let values: Option<Vec<f64>> = search.iter().map(|&a| eval.number(a, name, role)).collect();
-                values.filter(|v| varied(v)).map(|v| ((name, role), v))
-            })
-            .collect();
-        Bank { judge, search, terms: Vec::new(), index: FxHashMap::default(), numbers, seen: 0 }
+        for (name, role) in NUMBERS.iter().map(|n| (n.name, None)).chain(roles) {
+            let values: Option<Vec<f64>> = bank.search.iter().map(|&a| eval.number(a, name, role)).collect();
+            let expr = Expr::leaf(Head::Model(name, role));
+            if let Some(column) = values.and_then(|v| bank.column(expr, v)) {
+                bank.numbers.insert((name, role), bank.columns.len());
+                bank.columns.push(column);
+            }
+        }
+        bank
     }
 
     /// An empty bank, for spaces that do not look.
     pub fn empty() -> Self {
-        let judge = Judge::new(Measure::TauA, Over::Worst, Vec::new(), &[]);
-        Bank {
-            judge,
-            search: Vec::new(),
-            terms: Vec::new(),
-            index: FxHashMap::default(),
-            numbers: Vec::new(),
-            seen: 0,
-        }
+        Bank::default()
+    }
+
+    /// A column with these values; `None` where they say nothing.
+    pub fn column(&self, expr: Expr, values: Vec<f64>) -> Option<Column> {
+        let unit = self.target.column(&values)?;
+        Some(Column { expr, values, unit })
     }
 
     /// Takes in terms that became complete since the last time, in the order in which they were met.
@@ -58,14 +71,12 @@ impl Bank {
         let list = terms.list();
         let mut settled = true;
         for (i, t) in list.iter().enumerate().skip(self.seen) {
-            let values: Option<Vec<f64>> = self
-                .search
-                .iter()
-                .map(|&a| t.values[a].as_ref().and_then(|o| o.as_ref().ok().copied()))
-                .collect();
-            if let Some(v) = values.filter(|v| varied(v) && !self.index.contains_key(&t.key)) {
-                self.index.insert(t.key, self.terms.len());
-                self.terms.push((t.expr.clone(), v));
+            let known = |a: &usize| t.values[*a].as_ref().and_then(|o| o.as_ref().ok().copied());
+            let values: Option<Vec<f64>> = self.search.iter().map(known).collect();
+            let column = values.filter(|_| !self.index.contains_key(&t.key));
+            if let Some(column) = column.and_then(|v| self.column(t.expr.clone(), v)) {
+                self.index.insert(t.key, self.columns.len());
+                self.columns.push(column);
             }
             // Terms that were stopped on a lower rung may still be completed by a later program.
             let open = self.search.iter().any(|&a| t.values[a].is_none());
@@ -76,14 +87,9 @@ impl Bank {
         }
     }
 
-    /// The terms with their values on the search architectures.
-    pub fn terms(&self) -> &[(Expr, Vec<f64>)] {
-        &self.terms
-    }
-
-    /// Model numbers that differ between architectures, with their values.
-    pub fn numbers(&self) -> &[(ModelNumber, Vec<f64>)] {
-        &self.numbers
+    /// Terms and model numbers with their values.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
     }
 
     /// Values of an expression over known terms and model numbers; `None` where one is unknown.
@@ -92,12 +98,12 @@ impl Bank {
         match &expr.head {
             Head::Number(x) => Some(vec![*x; n]),
             Head::Model(name, role) => {
-                self.numbers.iter().find(|(k, _)| k == &(*name, *role)).map(|(_, v)| v.clone())
+                self.numbers.get(&(*name, *role)).map(|&i| self.columns[i].values.clone())
             }
             Head::Fold { .. } => {
                 let mut dag = Dag::default();
                 let root = expr.lower(&mut dag);
-                self.index.get(&identity(&dag, root)).map(|&i| self.terms[i].1.clone())
+                self.index.get(&identity(&dag, root)).map(|&i| self.columns[i].values.clone())
             }
             Head::Op { op, attrs } => {
                 let args: Option<Vec<Vec<f64>>> = expr.args.iter().map(|a| self.values(a)).collect();
@@ -117,8 +123,4 @@ impl Bank {
             _ => None,
         }
     }
-}
-
-fn varied(v: &[f64]) -> bool {
-    v.iter().all(|x| x.is_finite()) && v.iter().any(|x| *x != v[0])
 }

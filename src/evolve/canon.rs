@@ -30,15 +30,17 @@ pub struct Form {
     pub saved: usize,
 }
 
-/// Canonical forms of the nodes of one growing [`Dag`], each computed once.
+/// Canonical forms of the nodes of one growing [`Dag`], each computed once. Aggregates are simplified
+/// on their own: an operator never reaches into one, and programs share most of theirs.
 pub struct Canon {
     rules: Vec<Rewrite<SymbolLang, ()>>,
     forms: FxHashMap<NodeId, Form>,
+    aggregates: FxHashMap<Key, Expr>,
 }
 
 impl Default for Canon {
     fn default() -> Self {
-        Canon { rules: patterns::rewrites(), forms: FxHashMap::default() }
+        Canon { rules: patterns::rewrites(), forms: FxHashMap::default(), aggregates: FxHashMap::default() }
     }
 }
 
@@ -53,11 +55,41 @@ impl Canon {
     }
 
     /// The canonical form of an expression.
-    pub fn simplify(&self, expr: &Expr) -> Form {
+    pub fn simplify(&mut self, expr: &Expr) -> Form {
+        let simple = self.simple(expr);
+        let mut dag = Dag::default();
+        let root = simple.lower(&mut dag);
+        Form { key: identity(&dag, root), saved: expr.size().saturating_sub(simple.size()), expr: simple }
+    }
+
+    fn simple(&mut self, expr: &Expr) -> Expr {
+        let inside = self.within(&fold(expr));
+        self.saturated(&inside)
+    }
+
+    /// The same with every aggregate in it simplified.
+    fn within(&mut self, e: &Expr) -> Expr {
+        if !matches!(e.head, Head::Fold { .. }) {
+            let args = e.args.iter().map(|a| self.within(a)).collect();
+            return Expr { head: e.head.clone(), args };
+        }
+        let mut dag = Dag::default();
+        let root = e.lower(&mut dag);
+        let key = identity(&dag, root);
+        if let Some(known) = self.aggregates.get(&key) {
+            return known.clone();
+        }
+        let args = e.args.iter().map(|a| self.simple(a)).collect();
+        let simple = Expr { head: e.head.clone(), args };
+        self.aggregates.insert(key, simple.clone());
+        simple
+    }
+
+    /// The smallest of all equal expressions; aggregates count as leaves.
+    fn saturated(&self, expr: &Expr) -> Expr {
         let mut heads = FxHashMap::default();
         let mut start = RecExpr::default();
-        let folded = fold(expr);
-        add(&folded, &mut start, &mut heads);
+        add(expr, &mut start, &mut heads);
         let runner = Runner::default()
             .with_iter_limit(ROUNDS)
             .with_node_limit(NODES)
@@ -67,10 +99,7 @@ impl Canon {
             .run(&self.rules);
         let best = Extractor::new(&runner.egraph, First).find_best(runner.roots[0]).1;
         let found = Id::from(best.as_ref().len().saturating_sub(1));
-        let simple = back(&best, found, &heads).unwrap_or_else(|| expr.clone());
-        let mut dag = Dag::default();
-        let root = simple.lower(&mut dag);
-        Form { key: identity(&dag, root), saved: expr.size().saturating_sub(simple.size()), expr: simple }
+        back(&best, found, &heads).unwrap_or_else(|| expr.clone())
     }
 }
 
@@ -94,17 +123,32 @@ fn fold(e: &Expr) -> Expr {
     Expr { head: e.head.clone(), args }
 }
 
-fn add(e: &Expr, out: &mut RecExpr<SymbolLang>, heads: &mut FxHashMap<String, Head>) -> Id {
-    let args: Vec<Id> = e.args.iter().map(|a| add(a, out, heads)).collect();
-    let name = symbol(&e.head, args.len());
-    heads.entry(name.clone()).or_insert_with(|| e.head.clone());
+fn add(e: &Expr, out: &mut RecExpr<SymbolLang>, heads: &mut FxHashMap<String, Expr>) -> Id {
+    let whole = matches!(e.head, Head::Fold { .. });
+    let args: Vec<Id> = match whole {
+        true => Vec::new(),
+        false => e.args.iter().map(|a| add(a, out, heads)).collect(),
+    };
+    let name = match whole {
+        true => {
+            let mut dag = Dag::default();
+            let root = e.lower(&mut dag);
+            format!("fold/{:x}", identity(&dag, root).0)
+        }
+        false => symbol(&e.head, args.len()),
+    };
+    heads.entry(name.clone()).or_insert_with(|| match whole {
+        true => e.clone(),
+        false => Expr::leaf(e.head.clone()),
+    });
     out.add(SymbolLang::new(name, args))
 }
 
-fn back(e: &RecExpr<SymbolLang>, at: Id, heads: &FxHashMap<String, Head>) -> Option<Expr> {
+fn back(e: &RecExpr<SymbolLang>, at: Id, heads: &FxHashMap<String, Expr>) -> Option<Expr> {
     let node = &e[at];
     let head = match heads.get(node.op.as_str()) {
-        Some(h) => h.clone(),
+        Some(e) if matches!(e.head, Head::Fold { .. }) => return Some(e.clone()),
+        Some(e) => e.head.clone(),
         None => patterns::head(node.op.as_str())?,
     };
     let args: Option<Vec<Expr>> = node.children().iter().map(|&c| back(e, c, heads)).collect();

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Makes the source of an architecture: a model with its data, or a stored capture.
 pub type MakeSource<'a> = dyn Fn(usize) -> Result<Box<dyn Source>, SourceError> + Sync + 'a;
@@ -36,6 +37,10 @@ pub struct Driver<'a> {
     cache: ReductionCache,
     noise: FxHashSet<NodeNoise>,
     runs: AtomicU64,
+    /// Time in which models were run and their tensors scored, all threads together.
+    nanoseconds: AtomicU64,
+    /// Bytes of a tensor above which none is kept.
+    largest: usize,
     /// Fields that sources have, where they do not have all.
     offered: Option<FxHashSet<(Kind, Field)>>,
 }
@@ -67,19 +72,22 @@ impl<'a> Driver<'a> {
         memory: usize,
     ) -> Result<Self, EvaluatorError> {
         let room = Arc::new(AtomicUsize::new(memory));
-        let archs: Result<Vec<Architecture>, SourceError> = (0..identities.len())
+        let outlines: Result<Vec<(Outline, Objective)>, SourceError> = (0..identities.len())
             .into_par_iter()
-            .map(|i| {
-                let s = source(i)?;
-                Ok(Architecture {
-                    outline: s.outline().clone(),
-                    objective: s.default_objective(),
-                    key: identities[i],
-                    kept: Mutex::new(Kept::new(room.clone())),
-                })
+            .map(|i| source(i).map(|s| (s.outline().clone(), s.default_objective())))
+            .collect();
+        let outlines = outlines.map_err(failed)?;
+        let largest = largest(outlines.iter().map(|(o, _)| o), memory);
+        let archs = outlines
+            .into_iter()
+            .zip(identities)
+            .map(|((outline, objective), &key)| Architecture {
+                outline,
+                objective,
+                key,
+                kept: Mutex::new(Kept::new(room.clone(), largest)),
             })
             .collect();
-        let archs = archs.map_err(failed)?;
         let cache = ReductionCache::new(CACHE);
         Ok(Driver {
             archs,
@@ -88,6 +96,8 @@ impl<'a> Driver<'a> {
             cache,
             noise: FxHashSet::default(),
             runs: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
+            largest,
             offered: None,
         })
     }
@@ -107,6 +117,12 @@ impl<'a> Driver<'a> {
         self.offered.as_ref().is_none_or(|o| o.contains(&(kind, field)))
     }
 
+    /// Are tensors of this field kept between runs, on every architecture?
+    pub fn keeps(&self, kind: Kind, field: Field) -> bool {
+        let mut sites = self.archs.iter().flat_map(|a| &a.outline.sites).filter(|s| s.kind == kind);
+        sites.all(|s| s.dims(field).is_none_or(|d| bytes(d) <= self.largest))
+    }
+
     /// Times a model was run.
     pub fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
@@ -123,6 +139,7 @@ impl<'a> Driver<'a> {
         arch: usize,
         numbers: bool,
     ) -> Result<Vec<(Outcome, bool)>, SourceError> {
+        let started = Instant::now();
         let a = &self.archs[arch];
         let mut kept = a.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let make = || (self.source)(arch);
@@ -132,7 +149,10 @@ impl<'a> Driver<'a> {
         scorer.cache = Some(self.cache.of(a.key));
         scorer.explain = false;
         let scores = scorer.score(prepared, &mut held)?;
-        self.runs.fetch_add(held.runs, Ordering::Relaxed);
+        if held.runs > 0 {
+            self.runs.fetch_add(held.runs, Ordering::Relaxed);
+            self.nanoseconds.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
         Ok(scores.scores.into_iter().map(|s| (s.value.map_err(Box::new), s.rounding_noise)).collect())
     }
 
@@ -160,6 +180,30 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// Bytes of a tensor of these sizes at single precision.
+fn bytes(dims: &[usize]) -> usize {
+    4 * dims.iter().product::<usize>()
+}
+
+/// The size up to which all tensors of all architectures fit into `memory` together.
+fn largest<'o>(outlines: impl Iterator<Item = &'o Outline>, memory: usize) -> usize {
+    let fields = outlines.flat_map(|o| &o.sites).flat_map(|s| &s.fields);
+    let usual = |f: &&(Field, _)| !matches!(f.0, Field::Hvp | Field::StoredWeight | Field::StoredGrad);
+    let mut sizes: Vec<usize> = fields.filter(usual).map(|(_, d)| bytes(d)).collect();
+    sizes.sort_unstable();
+    let mut total = 0usize;
+    let over = sizes.iter().position(|&b| {
+        total = total.saturating_add(b);
+        total > memory
+    });
+    match over {
+        None => usize::MAX,
+        Some(0) => 0,
+        // Where a size fits only in part none of it is kept.
+        Some(i) => sizes[i].saturating_sub(1),
+    }
+}
+
 /// The reduction cache without some expressions.
 struct Hidden<'a> {
     cache: &'a dyn Reductions,
@@ -173,7 +217,7 @@ impl Reductions for Hidden<'_> {
 }
 
 fn failed(e: SourceError) -> EvaluatorError {
-    EvaluatorError { message: e.message, help: e.help }
+    EvaluatorError { message: e.message, help: e.help, halted: false }
 }
 
 impl Evaluator for Driver<'_> {
@@ -234,6 +278,11 @@ impl Evaluator for Driver<'_> {
             }
         }
         Ok(rows)
+    }
+
+    fn seconds_per_architecture(&self) -> f64 {
+        let runs = self.runs().max(1) as f64;
+        self.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9 / runs
     }
 
     fn cost(&self, dag: &Dag, program: &Program) -> Result<f64, Degenerate> {

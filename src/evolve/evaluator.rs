@@ -14,7 +14,19 @@ pub struct EvaluatorError {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Nothing failed: it was told to stop.
+    pub halted: bool,
 }
+
+impl EvaluatorError {
+    /// Told to stop.
+    pub fn halted() -> Self {
+        EvaluatorError { message: "stopped".into(), help: None, halted: true }
+    }
+}
+
+/// Says between two architectures whether to stop.
+pub type Halt<'a> = &'a dyn Fn() -> bool;
 
 /// Scores programs on numbered architectures.
 pub trait Evaluator {
@@ -53,6 +65,11 @@ pub trait Evaluator {
     /// # Errors
     /// When its shapes do not fit there.
     fn cost(&self, dag: &Dag, program: &Program) -> Result<f64, Degenerate>;
+
+    /// Seconds that a run of an architecture took one thread, on average; 0 where nothing is known.
+    fn seconds_per_architecture(&self) -> f64 {
+        0.0
+    }
 
     /// Does the program read gradients that are rounding noise (known after it was scored)?
     fn noisy(&self, _dag: &Dag, _root: NodeId) -> bool {

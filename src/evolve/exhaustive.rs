@@ -86,7 +86,7 @@ pub fn search(
 }
 
 fn failed(message: &str, help: &str) -> EvaluatorError {
-    EvaluatorError { message: message.into(), help: Some(help.into()) }
+    EvaluatorError { message: message.into(), help: Some(help.into()), halted: false }
 }
 
 /// Input and operations of every branch.

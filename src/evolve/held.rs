@@ -14,17 +14,20 @@ pub struct Kept {
     numbers: FxHashMap<CaptureSpec, Vec<(&'static str, f64)>>,
     noise: FxHashSet<CaptureSpec>,
     room: Arc<AtomicUsize>,
+    largest: usize,
 }
 
 impl Kept {
-    /// Nothing yet; `room` is what all architectures together may still keep, in bytes. Who comes
-    /// first keeps: those are the architectures that are asked for again and again.
-    pub fn new(room: Arc<AtomicUsize>) -> Self {
+    /// Nothing yet; `room` is what all architectures together may still keep, in bytes, and `largest`
+    /// the size of a tensor above which none is kept, so that a few large ones do not displace many
+    /// small ones.
+    pub fn new(room: Arc<AtomicUsize>, largest: usize) -> Self {
         Kept {
             tensors: FxHashMap::default(),
             numbers: FxHashMap::default(),
             noise: FxHashSet::default(),
             room,
+            largest,
         }
     }
 }
@@ -114,7 +117,9 @@ impl Sink for Keep<'_, '_> {
     fn field(&mut self, site: SiteId, field: Field, tensor: Tensor) {
         let bytes = tensor.numel() * if tensor.dtype() == Dtype::F64 { 8 } else { 4 };
         let take = |left: usize| left.checked_sub(bytes);
-        if self.kept.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        if bytes <= self.kept.largest
+            && self.kept.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        {
             self.kept.tensors.insert(slot(&self.spec, site, field), tensor.clone());
         }
         self.sink.field(site, field, tensor);

@@ -59,9 +59,9 @@ impl Judge {
         &self.truth
     }
 
-    /// Is there one benchmark only? Then a line search over all architectures is exact.
-    pub fn single(&self) -> bool {
-        self.positions.len() == 1
+    /// Positions in the score vector, by benchmark.
+    pub fn groups(&self) -> &[Vec<usize>] {
+        &self.positions
     }
 
     /// Correlation of the scores as they are, per benchmark (0 where undefined).

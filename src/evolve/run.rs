@@ -14,6 +14,8 @@ use super::settings::Budget;
 use super::space::free::Text;
 use super::space::{Genome, Space};
 use crate::ir::Dag;
+use crate::site::CaptureSpec;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -91,20 +93,31 @@ pub fn run(
     let mut search = Search::new(&settings, job.space, eval, &part.archs, &part.truth, &part.bench)
         .map_err(RunError::Plan)?;
     search.seed_with(std::mem::take(&mut job.initial));
+    let clock = Clock { started, seconds: job.run.budget.seconds, left: Cell::new(0.0), stop: job.stop };
+    let halt = || clock.over();
+    search.halt_when(&halt);
     if resume && let Some(folder) = job.folder {
         restore(&mut search, folder, &job)?;
     }
-    let mut saved = Instant::now();
+    let (mut saved, mut pause) = (Instant::now(), EVERY);
     let stopped = loop {
-        if let Some(reason) = spent(&search.state, &job.run.budget, started, job.stop) {
+        if let Some(reason) = spent(&search.state, &job.run.budget, &clock) {
             break reason;
         }
-        search.step()?;
+        match search.step() {
+            // The look at the clock above says why.
+            Err(e) if e.halted => continue,
+            other => other?,
+        }
+        clock.left.set(search.seconds_per_architecture() * ending(&job));
         let (hits, misses) = (search.terms.hits, search.terms.misses);
         let seconds = started.elapsed().as_secs_f64();
         progress(&Status { state: &search.state, seconds, hits, misses });
-        if saved.elapsed() >= EVERY {
+        if saved.elapsed() >= pause {
+            let began = Instant::now();
             save(&search, &job)?;
+            // At most a twentieth of the time goes into checkpoints.
+            pause = EVERY.max(20 * began.elapsed());
             saved = Instant::now();
         }
     };
@@ -167,8 +180,45 @@ fn restore(search: &mut Search<'_>, folder: &Folder, job: &Job<'_>) -> Result<()
     Ok(())
 }
 
-fn spent(state: &State, budget: &Budget, started: Instant, stop: &AtomicBool) -> Option<String> {
-    if stop.load(Ordering::Relaxed) {
+/// The clock of a session: what is left for the search after the end was set aside.
+struct Clock<'a> {
+    started: Instant,
+    seconds: Option<f64>,
+    /// Seconds that the end will take.
+    left: Cell<f64>,
+    stop: &'a AtomicBool,
+}
+
+/// Most of the time that is set aside for the end.
+const END: f64 = 0.6;
+
+impl Clock<'_> {
+    fn late(&self) -> bool {
+        self.seconds.is_some_and(|s| {
+            self.started.elapsed().as_secs_f64() + self.left.get().min(END * s) >= s
+        })
+    }
+
+    fn over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.late()
+    }
+}
+
+/// Runs of architectures at the end, per thread: those that selection did not see are run for the
+/// reported programs, and every architecture for known proxies that need a run of their own.
+fn ending(job: &Job<'_>) -> f64 {
+    let parts = job.parts;
+    let unseen = parts.validation.archs.len() + parts.test.archs.len();
+    let mut specs = vec![job.run.plan.settings.capture];
+    specs.extend(job.references.iter().filter(|r| !r.baseline).map(|r| r.program.capture));
+    let mut different: Vec<CaptureSpec> = Vec::new();
+    specs.into_iter().for_each(|s| if !different.contains(&s) { different.push(s) });
+    let all = unseen + parts.search.archs.len();
+    (unseen + (different.len() - 1) * all) as f64 / rayon::current_num_threads() as f64
+}
+
+fn spent(state: &State, budget: &Budget, clock: &Clock<'_>) -> Option<String> {
+    if clock.stop.load(Ordering::Relaxed) {
         return Some(format!("interrupted after {} generations", state.generation));
     }
     if budget.iterations.is_some_and(|n| state.generation >= n) {
@@ -177,8 +227,7 @@ fn spent(state: &State, budget: &Budget, started: Instant, stop: &AtomicBool) ->
     if budget.evaluations.is_some_and(|n| state.evaluations >= n) {
         return Some("all evaluations done".into());
     }
-    let late = budget.seconds.is_some_and(|s| started.elapsed().as_secs_f64() >= s);
-    late.then(|| format!("time is up after {} generations", state.generation))
+    clock.late().then(|| format!("time is up after {} generations", state.generation))
 }
 
 fn save(search: &Search<'_>, job: &Job<'_>) -> Result<(), RunError> {

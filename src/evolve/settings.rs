@@ -15,6 +15,8 @@ pub struct Settings {
     pub algorithm: Algorithm,
     /// Members of an island.
     pub population: usize,
+    /// Short terms that are measured before the first generation (spaces that look at them).
+    pub probes: usize,
     /// Islands.
     pub islands: usize,
     /// Generations between migrations.
@@ -48,6 +50,7 @@ impl Default for Settings {
             seed: 0,
             algorithm: Algorithm::Nsga2,
             population: 80,
+            probes: 1000,
             islands: 2,
             migrate_every: 10,
             plateau: 60,

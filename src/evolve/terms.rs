@@ -2,7 +2,7 @@
 //! that only a run knows. What a term is worth on an architecture is computed once; programs that
 //! differ only in how they combine terms cost nothing.
 
-use super::evaluator::{Evaluator, EvaluatorError, Outcome};
+use super::evaluator::{Evaluator, EvaluatorError, Halt, Outcome};
 use super::expr::Expr;
 use crate::ir::key::{Key, key_of};
 use crate::ir::{Dag, Degenerate, Node, NodeId, Program};
@@ -30,7 +30,13 @@ pub struct Terms {
     pub hits: u64,
     /// Values that had to be computed.
     pub misses: u64,
+    /// Terms at the latest barrier, and values that came since then.
+    settled: usize,
+    since: Vec<(usize, usize)>,
 }
+
+/// Architectures between two looks at the clock.
+const CHUNK: usize = 8;
 
 impl Terms {
     /// The terms.
@@ -45,6 +51,7 @@ impl Terms {
         let key = identity(&dag, root);
         self.index.insert(key, self.list.len());
         self.list.push(Term { expr, key, values });
+        self.settled = self.list.len();
     }
 
     /// Index of the term `node`, added where it is new.
@@ -56,13 +63,29 @@ impl Terms {
         })
     }
 
+    /// What is known now stays.
+    pub fn settle(&mut self) {
+        self.settled = self.list.len();
+        self.since.clear();
+    }
+
+    /// Forgets what came since the latest barrier: a generation that was broken off leaves no trace.
+    pub fn roll_back(&mut self) {
+        for (term, arch) in self.since.drain(..) {
+            self.list[term].values[arch] = None;
+        }
+        for t in self.list.drain(self.settled..) {
+            self.index.remove(&t.key);
+        }
+    }
+
     /// Scores of the programs `roots` of `dag` on `archs`, by program, then architecture.
     ///
     /// # Errors
-    /// When an architecture cannot be run.
+    /// When an architecture cannot be run; when `halt` says so.
     pub fn scores(
         &mut self,
-        eval: &mut dyn Evaluator,
+        (eval, halt): (&mut dyn Evaluator, Halt<'_>),
         dag: &Dag,
         roots: &[NodeId],
         capture: CaptureSpec,
@@ -73,47 +96,50 @@ impl Terms {
         for &root in roots {
             for node in terms_of(dag, root) {
                 if let std::collections::hash_map::Entry::Vacant(e) = at.entry(node) {
-                    e.insert(self.intern(dag, node, eval.architectures()));
-                    order.push(node);
+                    let term = self.intern(dag, node, eval.architectures());
+                    e.insert(term);
+                    order.push(term);
                 }
             }
         }
-        self.fill(eval, dag, &order, &at, capture, archs)?;
-        Ok(roots
-            .iter()
-            .map(|&r| archs.iter().map(|&a| self.combine(eval, dag, r, a, &at)).collect())
-            .collect())
+        self.fill((eval, halt), &order, capture, archs)?;
+        let row = |&r: &NodeId| archs.iter().map(|&a| self.combine(eval, dag, r, a, &at)).collect();
+        Ok(roots.iter().map(row).collect())
     }
 
     fn fill(
         &mut self,
-        eval: &mut dyn Evaluator,
-        dag: &Dag,
-        nodes: &[NodeId],
-        at: &FxHashMap<NodeId, usize>,
+        (eval, halt): (&mut dyn Evaluator, Halt<'_>),
+        terms: &[usize],
         capture: CaptureSpec,
         archs: &[usize],
     ) -> Result<(), EvaluatorError> {
-        let missing = |t: &Term| archs.iter().any(|&a| t.values[a].is_none());
-        let wanted: Vec<NodeId> = nodes.iter().copied().filter(|n| missing(&self.list[at[n]])).collect();
-        self.hits += ((nodes.len() - wanted.len()) * archs.len()) as u64;
-        self.misses += (wanted.len() * archs.len()) as u64;
-        if wanted.is_empty() {
-            return Ok(());
-        }
+        let list = &self.list;
+        let missing = |t: &usize| archs.iter().any(|&a| list[*t].values[a].is_none());
+        let wanted: Vec<usize> = terms.iter().copied().filter(missing).collect();
         // Terms of one batch mostly lack the same architectures.
-        let open: Vec<usize> = archs
-            .iter()
-            .copied()
-            .filter(|&a| wanted.iter().any(|n| self.list[at[n]].values[a].is_none()))
-            .collect();
-        let programs: Vec<Program> =
-            wanted.iter().map(|&root| Program { name: String::new(), root, capture }).collect();
-        let rows = eval.scores(dag, &programs, &open)?;
-        for (node, row) in wanted.iter().zip(rows) {
-            let values = &mut self.list[at[node]].values;
-            for (&a, outcome) in open.iter().zip(row) {
-                values[a] = Some(outcome);
+        let lacking = |a: &usize| wanted.iter().any(|&t| list[t].values[*a].is_none());
+        let open: Vec<usize> = archs.iter().copied().filter(lacking).collect();
+        self.hits += ((terms.len() - wanted.len()) * archs.len()) as u64;
+        self.misses += (wanted.len() * archs.len()) as u64;
+        // A graph of their own: what a batch costs must not grow with what was met before.
+        let mut dag = Dag::default();
+        let program = |&t: &usize| {
+            let root = self.list[t].expr.lower(&mut dag);
+            Program { name: String::new(), root, capture }
+        };
+        let programs: Vec<Program> = wanted.iter().map(program).collect();
+        for archs in open.chunks(CHUNK * rayon::current_num_threads()) {
+            if halt() {
+                return Err(EvaluatorError::halted());
+            }
+            let rows = eval.scores(&dag, &programs, archs)?;
+            for (&term, row) in wanted.iter().zip(rows) {
+                for (&a, outcome) in archs.iter().zip(row) {
+                    if self.list[term].values[a].replace(outcome).is_none() {
+                        self.since.push((term, a));
+                    }
+                }
             }
         }
         Ok(())

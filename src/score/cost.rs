@@ -2,7 +2,7 @@
 
 use crate::ir::prepare::Level;
 use crate::ir::{Bound, BoundId, BoundNode, Leaf};
-use crate::ops;
+use crate::ops::{self, Group};
 use crate::plan::demand::leaf_level;
 use crate::site::{Batches, CaptureSpec, FIELDS, Outline, Pass};
 
@@ -60,6 +60,19 @@ pub(super) fn costs(graph: &Bound, outline: &Outline, run_seconds: &[f64], engin
     uses.iter().map(cost).collect()
 }
 
+fn elements(dims: &[usize]) -> f64 {
+    dims.iter().map(|&d| d as f64).product()
+}
+
+/// How often an element is used: matrix work passes over each once per row or column.
+fn steps(group: Group, dims: &[usize]) -> f64 {
+    match (group, dims) {
+        (Group::Spectral, [.., a, b]) => *a.min(b) as f64,
+        (Group::Contraction, [.., a, b]) => (*a.min(b) as f64 / 32.0).max(1.0),
+        _ => 1.0,
+    }
+}
+
 #[derive(Default)]
 struct Use {
     /// Runs, and how many forward passes each counts as.
@@ -77,8 +90,10 @@ fn used(graph: &Bound, root: BoundId) -> Use {
         }
         match &graph.nodes[n] {
             BoundNode::Op { op, args, .. } => {
-                let sizes = args.iter().map(|&a| graph.shapes[a].dims.iter().product::<usize>());
-                out.ops += ops::row(*op).cost * sizes.max().unwrap_or(1) as f64;
+                let dims = |a: &BoundId| graph.shapes[*a].dims.as_slice();
+                let row = ops::row(*op);
+                let each = args.iter().map(|a| elements(dims(a)) * steps(row.group, dims(a)));
+                out.ops += row.cost * each.fold(1.0, f64::max);
                 stack.extend(args.iter().copied());
             }
             BoundNode::Fold { terms, .. } => {

@@ -196,6 +196,8 @@ pub fn space(
             let mut free = FreeSpace::over(&outlines, limits, language.clone());
             for choice in &mut free.sites {
                 choice.fields.retain(|f| driver.offers(choice.kind, *f));
+                choice.dear = choice.fields.clone();
+                choice.dear.retain(|f| !driver.keeps(choice.kind, *f));
             }
             free.sites.retain(|c| !c.fields.is_empty());
             if free.sites.is_empty() {

@@ -1,14 +1,15 @@
 //! One generation's programs on their way: static rules, then rungs of more and more architectures
 //! with the dynamic rules between them.
 
-use super::super::evaluator::{EvaluatorError, Outcome};
+use super::super::evaluator::{Evaluator, EvaluatorError, Outcome};
+use super::super::expr::Expr;
 use super::super::judge::{Fitness, Judge};
 use super::super::population::Individual;
 use super::super::rules::Scores;
 use super::super::space::Genome;
 use super::{Search, ranking};
 use crate::ir::key::{Key, key_of};
-use crate::ir::{NodeId, Program};
+use crate::ir::{Dag, NodeId, Program};
 
 /// Standard errors that racing allows.
 const CONFIDENCE: f64 = 3.0;
@@ -65,8 +66,11 @@ impl Search<'_> {
             other => other,
         };
         let (mut facts, key) = self.analysis.facts(&self.dag, root, &*self.eval);
-        let program = Program { name: String::new(), root, capture: self.settings.capture };
-        let cost = self.eval.cost(&self.dag, &program);
+        // A graph of its own: the estimate must not take longer the more was met before.
+        let mut alone = Dag::default();
+        let at = Expr::lift(&self.dag, root).lower(&mut alone);
+        let program = Program { name: String::new(), root: at, capture: self.settings.capture };
+        let cost = self.eval.cost(&alone, &program);
         facts.shape_conflict = cost.is_err();
         let pass = self.eval.number(0, "flops", None).unwrap_or(0.0).max(1.0);
         facts.passes = cost.as_ref().map_or(0.0, |c| c / pass);
@@ -77,7 +81,9 @@ impl Search<'_> {
         if self.state.rules.before(&facts) {
             return None;
         }
-        self.state.met.insert(key);
+        if self.state.met.insert(key) {
+            self.broken.met.push(key);
+        }
         let cost = cost.unwrap_or_default();
         let complexity = facts.size as f64;
         let (ranking, fitness) = (Key::default(), None);
@@ -92,14 +98,32 @@ impl Search<'_> {
         done
     }
 
+    /// Measures on all architectures at once, without racing: what alone says little may say much
+    /// beside others.
+    pub(super) fn measure_fully(&mut self, candidates: &mut [Candidate]) -> Result<(), EvaluatorError> {
+        self.state.evaluations += candidates.len() as u64;
+        let rungs = std::mem::take(&mut self.rungs);
+        let done = rungs.last().map_or(Ok(()), |last| self.climb(last, (true, true), candidates));
+        self.rungs = rungs;
+        done
+    }
+
     fn rung(&mut self, rungs: &[Rung], r: usize, all: &mut [Candidate]) -> Result<(), EvaluatorError> {
-        let rung = &rungs[r];
+        self.climb(&rungs[r], (r == 0, r + 1 == rungs.len()), all)
+    }
+
+    fn climb(
+        &mut self,
+        rung: &Rung,
+        (first, last): (bool, bool),
+        all: &mut [Candidate],
+    ) -> Result<(), EvaluatorError> {
         let alive: Vec<usize> = (0..all.len()).filter(|&i| all[i].alive).collect();
         let roots: Vec<NodeId> = alive.iter().map(|&i| all[i].root).collect();
-        let rows = self.terms.scores(self.eval, &self.dag, &roots, self.settings.capture, &rung.archs)?;
+        let eval: &mut dyn Evaluator = &mut *self.eval;
+        let rows = self.terms.scores((eval, self.halt), &self.dag, &roots, self.settings.capture, &rung.archs)?;
         for (&i, row) in alive.iter().zip(&rows) {
-            let last = r + 1 == rungs.len();
-            self.judge_one(&mut all[i], row, rung, r == 0, last);
+            self.judge_one(&mut all[i], row, rung, first, last);
         }
         Ok(())
     }
@@ -107,7 +131,8 @@ impl Search<'_> {
     fn judge_one(&mut self, c: &mut Candidate, row: &[Outcome], rung: &Rung, first: bool, last: bool) {
         let finite: Option<Vec<f64>> = row.iter().map(|o| o.as_ref().ok().copied()).collect();
         let fitness = finite.as_ref().map(|v| rung.judge.fitness(v));
-        let print = finite.as_ref().filter(|_| first).map(|v| fingerprint(v));
+        let few = self.rungs_first.min(row.len());
+        let print = finite.as_ref().filter(|_| first).map(|v| fingerprint(&v[..few]));
         let n = row.len() as f64;
         // Standard error of τ where there is no correlation: an upper bound for any.
         let error = (2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0))).sqrt();
@@ -129,7 +154,9 @@ impl Search<'_> {
             c.alive = false;
             return;
         }
-        self.state.fingerprints.extend(print);
+        if let Some(p) = print.filter(|p| self.state.fingerprints.insert(*p)) {
+            self.broken.fingerprints.push(p);
+        }
         if last {
             c.fitness = fitness;
             c.ranking =

@@ -9,9 +9,9 @@ mod ladder;
 
 use super::analysis::Analysis;
 use super::bank::Bank;
-use super::evaluator::{Evaluator, EvaluatorError};
+use super::evaluator::{Evaluator, EvaluatorError, Halt};
 use super::judge::Judge;
-use super::population::{Hall, Individual, Make};
+use super::population::{Algorithm, Hall, Individual, Make};
 use super::rules::Counted;
 use super::settings::Settings;
 use super::space::{Genome, Space};
@@ -25,6 +25,16 @@ use serde::{Deserialize, Serialize};
 
 /// Attempts to fill a slot before it stays empty.
 const ATTEMPTS: usize = 40;
+
+/// Share of the first generation that is drawn at random where probes were measured.
+const UNSEEN: usize = 4;
+
+/// Most that a probe may cost besides the passes of the model that all share, in forward passes: there
+/// are many.
+const PROBE_COST: f64 = 0.01;
+
+/// Draws for one probe at most.
+const PROBE_DRAWS: usize = 4;
 
 /// A population of its own.
 #[derive(Clone, Debug, Default)]
@@ -100,16 +110,27 @@ impl State {
     }
 }
 
+/// What has to be taken back when a generation is broken off.
+#[derive(Default)]
+struct Broken {
+    met: Vec<Key>,
+    fingerprints: Vec<Key>,
+}
+
 /// A running search.
 pub struct Search<'a> {
     settings: &'a Settings,
     space: &'a dyn Space,
     eval: &'a mut dyn Evaluator,
     rungs: Vec<Rung>,
+    /// Architectures of the first rung: those that scores are told apart by.
+    rungs_first: usize,
     dag: Dag,
     analysis: Analysis,
     bank: Bank,
     initial: Vec<Genome>,
+    halt: Halt<'a>,
+    broken: Broken,
     /// Terms with their values.
     pub terms: Terms,
     /// Everything that evolves.
@@ -136,17 +157,21 @@ impl<'a> Search<'a> {
             .chain([archs.len()])
             .map(|n| Rung { archs: archs[..n].to_vec(), judge: judge(n) })
             .collect();
-        let bank = Bank::new(judge(archs.len()), eval, archs.to_vec());
+        let bank = Bank::new(&judge(archs.len()), eval, archs.to_vec());
         let state = State::new(settings.islands, Counted::without(&settings.no_rules)?);
+        let rungs_first = rungs.first().map_or(0, |r| r.archs.len());
         Ok(Search {
             settings,
             space,
             eval,
             rungs,
+            rungs_first,
             dag: Dag::default(),
             analysis: Analysis::default(),
             bank,
             initial: Vec::new(),
+            halt: &|| false,
+            broken: Broken::default(),
             terms: Terms::default(),
             state,
         })
@@ -157,6 +182,16 @@ impl<'a> Search<'a> {
         self.initial = genomes;
     }
 
+    /// Asked between architectures whether to break the generation off.
+    pub fn halt_when(&mut self, halt: Halt<'a>) {
+        self.halt = halt;
+    }
+
+    /// Seconds that a run of an architecture took one thread, on average.
+    pub fn seconds_per_architecture(&self) -> f64 {
+        self.eval.seconds_per_architecture()
+    }
+
     /// Goes on from a checkpoint.
     pub fn resume(&mut self, state: State, terms: Terms) {
         self.bank.update(&terms);
@@ -164,14 +199,45 @@ impl<'a> Search<'a> {
         self.state = state;
     }
 
-    /// One generation.
+    /// One generation. One that was broken off leaves no trace: the error says `halted`.
     ///
     /// # Errors
-    /// When an architecture cannot be run.
+    /// When an architecture cannot be run; when it was told to stop.
     pub fn step(&mut self) -> Result<(), EvaluatorError> {
-        let mut candidates = self.propose_all();
+        let (counts, evaluations, ill_typed) =
+            (self.state.rules.counts.clone(), self.state.evaluations, self.state.ill_typed);
+        self.broken = Broken::default();
+        let candidates = self.measured();
+        if candidates.is_err() {
+            self.state.rules.counts = counts;
+            self.state.evaluations = evaluations;
+            self.state.ill_typed = ill_typed;
+            for k in &self.broken.met {
+                self.state.met.remove(k);
+            }
+            for k in &self.broken.fingerprints {
+                self.state.fingerprints.remove(k);
+            }
+            self.terms.roll_back();
+        }
+        self.advance(&candidates?);
+        self.terms.settle();
+        Ok(())
+    }
+
+    /// The candidates of a generation with their fitness.
+    fn measured(&mut self) -> Result<Vec<Candidate>, EvaluatorError> {
+        let mut probes = self.probes();
+        self.measure_fully(&mut probes)?;
+        self.bank.update(&self.terms);
+        let mut candidates = self.propose_all(!probes.is_empty());
         self.evaluate(&mut candidates)?;
         self.bank.update(&self.terms);
+        probes.append(&mut candidates);
+        Ok(probes)
+    }
+
+    fn advance(&mut self, candidates: &[Candidate]) {
         let settings = self.settings;
         for (i, island) in self.state.islands.iter_mut().enumerate() {
             let born = self.state.evaluations;
@@ -180,7 +246,7 @@ impl<'a> Search<'a> {
             let all = std::mem::take(&mut island.members);
             island.members = settings.algorithm.survivors(all, settings.population);
         }
-        for c in &candidates {
+        for c in candidates {
             if let Some(i) = c.individual(self.state.evaluations) {
                 self.state.hall.offer(&i);
             }
@@ -189,16 +255,36 @@ impl<'a> Search<'a> {
         self.migrate();
         self.restart();
         self.record();
-        Ok(())
     }
 
-    fn propose_all(&mut self) -> Vec<Candidate> {
+    /// Short terms for the bank, measured on every search architecture in one go before anything else.
+    fn probes(&mut self) -> Vec<Candidate> {
+        let wanted = self.settings.algorithm != Algorithm::Random && self.space.looks();
+        if self.state.generation > 0 || !wanted {
+            return Vec::new();
+        }
+        let pass = self.eval.number(0, "flops", None).unwrap_or(0.0).max(1.0);
+        let islands = self.state.islands.len();
+        let settings = self.settings;
+        let one = |slot: usize| {
+            let mut s = Stream::new(settings.seed, &format!("evolve/probe/{slot}"));
+            let c = self.space.probe(&mut s).and_then(|g| self.admit(g, slot % islands))?;
+            (c.cost % pass <= PROBE_COST * pass).then_some(c)
+        };
+        (0..PROBE_DRAWS * settings.probes).filter_map(one).take(settings.probes).collect()
+    }
+
+    fn propose_all(&mut self, probed: bool) -> Vec<Candidate> {
         let bank = std::mem::replace(&mut self.bank, Bank::empty());
         let mut out = Vec::new();
         for island in 0..self.state.islands.len() {
             let filled = !self.state.islands[island].members.is_empty();
             let size = self.settings.population;
-            let slots = if filled { self.settings.algorithm.offspring(size) } else { size };
+            let slots = match filled {
+                true => self.settings.algorithm.offspring(size),
+                false if probed => (size / UNSEEN).max(self.initial.len()).max(1),
+                false => size,
+            };
             for slot in 0..slots {
                 out.extend(self.propose(island, slot, filled, &bank));
             }

@@ -23,6 +23,10 @@ pub trait Space {
     fn name(&self) -> &'static str;
     /// A random genome.
     fn random(&self, s: &mut Stream) -> Genome;
+    /// A short program that may become a part of others; none where programs have no parts.
+    fn probe(&self, _: &mut Stream) -> Option<Genome> {
+        None
+    }
     /// A changed copy; `bank` holds terms whose values are known.
     fn mutate(&self, parent: &Genome, s: &mut Stream, bank: &Bank) -> Genome;
     /// A mixture of two genomes.

@@ -12,6 +12,9 @@ use crate::site::{Kind, SiteNumber};
 /// Constants that programs start with; mutation moves them.
 const CONSTANTS: [f64; 8] = [0.5, 1.0, 2.0, 3.0, 10.0, 0.1, 1e-3, 100.0];
 
+/// One draw in so many takes a field whose tensors are too large to be kept.
+const DEAR: usize = 10;
+
 impl FreeSpace {
     /// A random number-valued expression without free sites.
     pub(super) fn program(&self, s: &mut Stream) -> Option<Expr> {
@@ -126,8 +129,60 @@ impl FreeSpace {
         Some(op(&entry, args?))
     }
 
+    /// A chain over one kind of sites: a field, an operator at times, a reduction; the number that comes
+    /// of it at times under an operator and beside where the site stands.
+    pub(super) fn chain(&self, s: &mut Stream) -> Option<Expr> {
+        let (over, mut scope) = self.collection(s, &[])?;
+        if scope.len() != 1 {
+            return None;
+        }
+        let mut body = match s.below(8) {
+            0 => self.standing(&scope, s)?,
+            _ => self.reduced(&mut scope, s)?,
+        };
+        if s.below(2) == 0 {
+            body = op(self.menu.draw(0, s, |m| m.args == [0])?, vec![body]);
+        }
+        if s.below(3) == 0 {
+            let beside = self.standing(&scope, s)?;
+            let join = self.menu.draw(0, s, |m| m.args == [0, 0])?;
+            let args = if s.below(2) == 0 { vec![body, beside] } else { vec![beside, body] };
+            body = op(join, args);
+        }
+        Some(Expr { head: Head::Fold { reducer: self.reducer(s), over }, args: vec![body] })
+    }
+
+    /// A number of the site, at times joined with a constant or a number of the model.
+    fn standing(&self, scope: &[Kind], s: &mut Stream) -> Option<Expr> {
+        let here = site_number(s, scope);
+        if s.below(2) == 0 {
+            return Some(here);
+        }
+        let other = match s.below(2) {
+            0 => self.model_number(s)?,
+            _ => Expr::number(CONSTANTS[s.below(CONSTANTS.len())]),
+        };
+        let join = self.menu.draw(0, s, |m| m.args == [0, 0])?;
+        Some(op(join, if s.below(2) == 0 { vec![here, other] } else { vec![other, here] }))
+    }
+
+    fn reduced(&self, scope: &mut Vec<Kind>, s: &mut Stream) -> Option<Expr> {
+        let ranks: Vec<usize> = (1..=super::menu::MAX_RANK).filter(|&r| self.has_field(r, scope)).collect();
+        let rank = *ranks.get(s.below(ranks.len()))?;
+        let mut x = self.leaf(rank, scope, s)?;
+        if s.below(3) == 0 {
+            x = op(self.menu.draw(rank, s, |m| m.args == [rank])?, vec![x]);
+        }
+        Some(op(self.menu.draw(0, s, |m| m.args == [rank])?, vec![x]))
+    }
+
     fn has_field(&self, rank: usize, scope: &[Kind]) -> bool {
         scope.iter().any(|&k| self.fields(k).iter().any(|&f| field_rank(k, f) == Some(rank)))
+    }
+
+    fn dear(&self, head: &Head) -> bool {
+        let Head::Field { kind, field, .. } = head else { return false };
+        self.sites.iter().any(|c| c.kind == *kind && c.dear.contains(field))
     }
 
     fn fields(&self, kind: Kind) -> &[crate::site::Field] {
@@ -145,14 +200,12 @@ impl FreeSpace {
                 })
                 .filter(|h| matches!(h, Head::Field { kind, field, .. } if field_rank(*kind, *field) == Some(rank)))
                 .collect();
+            let cheap: Vec<&Head> = all.iter().filter(|h| !self.dear(h)).collect();
+            if !cheap.is_empty() && s.below(DEAR) > 0 {
+                return Some(Expr::leaf(cheap[s.below(cheap.len())].clone()));
+            }
             return (!all.is_empty()).then(|| Expr::leaf(all[s.below(all.len())].clone()));
         }
-        let site_number = |s: &mut Stream, scope: &[Kind]| {
-            let linear = scope.last() == Some(&Kind::Linear);
-            let all = [SiteNumber::Rows, SiteNumber::Cols, SiteNumber::Layer];
-            let number = if linear { all[s.below(3)] } else { SiteNumber::Layer };
-            Expr::leaf(Head::SiteNumber { binder: 0, number })
-        };
         match s.below(8) {
             0..=3 if !scope.is_empty() => {
                 let fits = |e: &Entry| e.args.len() == 1 && e.args[0] > 0 && self.has_field(e.args[0], scope);
@@ -173,6 +226,14 @@ impl FreeSpace {
         let (name, role) = self.numbers[s.below(self.numbers.len())];
         Some(Expr::leaf(Head::Model(name, role)))
     }
+}
+
+/// A number of the innermost site.
+fn site_number(s: &mut Stream, scope: &[Kind]) -> Expr {
+    let linear = scope.last() == Some(&Kind::Linear);
+    let all = [SiteNumber::Rows, SiteNumber::Cols, SiteNumber::Layer];
+    let number = if linear { all[s.below(3)] } else { SiteNumber::Layer };
+    Expr::leaf(Head::SiteNumber { binder: 0, number })
 }
 
 /// An entry applied.

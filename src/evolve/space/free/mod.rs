@@ -28,6 +28,8 @@ pub struct Choice {
     pub roles: Vec<&'static str>,
     /// Fields that may be read.
     pub fields: Vec<Field>,
+    /// Those among them that cost a run of the model every time: drawn seldom.
+    pub dear: Vec<Field>,
 }
 
 /// The language, as this space needs it.
@@ -86,6 +88,11 @@ impl Space for FreeSpace {
 
     fn random(&self, s: &mut Stream) -> Genome {
         Genome::Expr(self.some_program(s))
+    }
+
+    fn probe(&self, s: &mut Stream) -> Option<Genome> {
+        let found = (0..8).find_map(|_| self.chain(s).filter(|e| self.allows(e)));
+        found.map(Genome::Expr)
     }
 
     fn mutate(&self, parent: &Genome, s: &mut Stream, bank: &Bank) -> Genome {

@@ -20,6 +20,7 @@ impl FreeSpace {
                     .map(|r| r.name)
                     .collect(),
                 fields: k.fields.iter().map(|(f, _)| *f).filter(cheap).collect(),
+                dear: Vec::new(),
             })
             .collect();
         let names = NUMBERS.iter().map(|n| (n.name, None));

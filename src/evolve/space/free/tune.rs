@@ -1,140 +1,176 @@
-//! Changes that look at known terms: which of them, at which coefficient, goes best with what a
-//! program already says. The coefficient comes from the exact [line search](super::super::super::line),
-//! on the search architectures only.
+//! Changes that look at known terms: which of them, with which coefficients, go well with what a
+//! program already says. Coefficients come from [least squares](super::super::super::fit) on the
+//! search architectures only. Programs made so are sums of known terms: they cost nothing to score.
 
-use super::super::super::bank::Bank;
+use super::super::super::bank::{Bank, Column};
 use super::super::super::expr::{Expr, Head};
-use super::super::super::line;
+use super::super::super::fit::{Basis, coefficients};
 use super::FreeSpace;
 use super::vary::round;
 use crate::ops::{self, Attrs, OpId, Position};
 use crate::random::Stream;
 
-/// Known terms that one change looks at.
-const TRIED: usize = 24;
+/// Shares of the known terms that one choice looks at: a narrow view makes programs differ.
+const VIEWS: [f64; 4] = [0.02, 0.1, 0.3, 1.0];
+
+/// Terms under an operator, or joined to another, that one choice looks at besides.
+const MADE: usize = 24;
+
+/// Most terms of a program that is begun anew.
+const TERMS: usize = 8;
+
+/// Digits of coefficients; the [end](super::super::super::rounding) of a run takes away what is too many.
+const DIGITS: usize = 3;
 
 /// The arithmetic that is needed to combine terms, looked up by symbol.
 struct Arithmetic {
     add: OpId,
+    sub: OpId,
     mul: OpId,
+    neg: Option<OpId>,
 }
 
 fn arithmetic() -> Option<Arithmetic> {
     let find = |s: &str| ops::by_symbol(s, Position::Infix);
-    Some(Arithmetic { add: find("+")?, mul: find("*")? })
+    Some(Arithmetic {
+        add: find("+")?,
+        sub: find("-")?,
+        mul: find("*")?,
+        neg: ops::by_symbol("-", Position::Prefix),
+    })
 }
 
 impl FreeSpace {
-    /// `e` with a known term added, its summands weighed anew, or one of them taken out.
+    /// `e` with a term added, exchanged or taken out and its summands weighed anew; or a new sum.
     pub(super) fn tune(&self, e: &Expr, s: &mut Stream, bank: &Bank) -> Option<Expr> {
-        if !bank.judge.single() {
-            return None;
-        }
         let ops = arithmetic()?;
+        if s.below(8) < 3 {
+            return self.fitted(Vec::new(), 1 + s.below(TERMS), s, bank, &ops);
+        }
+        let known = |part: Expr| bank.values(&part).and_then(|v| bank.column(part, v));
+        let mut parts: Vec<Column> = summands(e, &ops).into_iter().filter_map(known).collect();
         match s.below(4) {
-            0 | 1 => self.add_term(e, s, bank, &ops),
-            2 => self.reweigh(e, s, bank, &ops),
-            _ => self.drop_term(e, s, &ops),
+            0 | 1 => self.fitted(parts, 1 + s.below(2), s, bank, &ops),
+            2 if parts.len() > 1 => {
+                parts.remove(s.below(parts.len()));
+                self.fitted(parts, 1, s, bank, &ops)
+            }
+            3 if parts.len() > 1 => {
+                parts.remove(s.below(parts.len()));
+                self.weighed(parts, bank, &ops)
+            }
+            _ => self.weighed(parts, bank, &ops),
         }
     }
 
-    fn add_term(&self, e: &Expr, s: &mut Stream, bank: &Bank, ops: &Arithmetic) -> Option<Expr> {
-        let base = bank.values(e)?;
-        let mut best: Option<(f64, f64, Expr)> = None;
-        for _ in 0..TRIED {
-            let (term, values) = self.candidate(s, bank)?;
-            if term.size() + e.size() + 3 > self.size {
+    /// `parts` and up to `more` known terms, each the one that explains most of what is left.
+    fn fitted(
+        &self,
+        mut parts: Vec<Column>,
+        more: usize,
+        s: &mut Stream,
+        bank: &Bank,
+        ops: &Arithmetic,
+    ) -> Option<Expr> {
+        let mut basis = Basis::new(&bank.target);
+        parts.retain(|p| basis.push(&p.unit));
+        let view = VIEWS[s.below(VIEWS.len())];
+        for _ in 0..more {
+            let Some(best) = self.best(&basis, view, s, bank) else { break };
+            // A factor and a join come along.
+            let size: usize = parts.iter().chain([&best]).map(|p| p.expr.size() + 3).sum();
+            if size > self.size || !basis.push(&best.unit) {
+                break;
+            }
+            parts.push(best);
+        }
+        self.weighed(parts, bank, ops)
+    }
+
+    fn best(&self, basis: &Basis, view: f64, s: &mut Stream, bank: &Bank) -> Option<Column> {
+        let all = bank.columns();
+        let mut best: (f64, Option<Column>) = (0.0, None);
+        let mut at = None;
+        for (i, c) in all.iter().enumerate() {
+            if view < 1.0 && s.uniform() >= view {
                 continue;
             }
-            if let Some(found) = line::maximise(&base, &values, bank.judge.truth())
-                && best.as_ref().is_none_or(|b| found.tau > b.0)
-            {
-                best = Some((found.tau, found.c, term));
+            let gain = basis.gain(&c.unit);
+            if gain > best.0 {
+                best.0 = gain;
+                at = Some(i);
             }
         }
-        let (tau, c, term) = best?;
-        let before = bank.judge.correlations(&base)[0];
-        (tau > before).then(|| joined(e.clone(), scaled(term, c, ops), ops))
+        best.1 = at.map(|i: usize| all[i].clone());
+        for _ in 0..MADE {
+            let Some(made) = self.made(s, bank) else { continue };
+            let gain = basis.gain(&made.unit);
+            if gain > best.0 {
+                best = (gain, Some(made));
+            }
+        }
+        best.1
     }
 
-    /// A known term or model number, as it is, under an operator, or times another.
-    fn candidate(&self, s: &mut Stream, bank: &Bank) -> Option<(Expr, Vec<f64>)> {
-        let (mut expr, mut values) = one(s, bank)?;
-        match s.below(4) {
-            0 => {
-                let entry = self.menu.draw(0, s, |m| m.args == [0])?;
-                expr = super::grow::op(entry, vec![expr]);
-                values = bank.values(&expr)?;
+    /// A known term under an operator, or joined to another.
+    fn made(&self, s: &mut Stream, bank: &Bank) -> Option<Column> {
+        let all = bank.columns();
+        if all.is_empty() {
+            return None;
+        }
+        let mut one = || all[s.below(all.len())].expr.clone();
+        let (a, b) = (one(), one());
+        let expr = match s.below(2) {
+            0 => super::grow::op(self.menu.draw(0, s, |m| m.args == [0])?, vec![a]),
+            _ => super::grow::op(self.menu.draw(0, s, |m| m.args == [0, 0])?, vec![a, b]),
+        };
+        let values = bank.values(&expr)?;
+        bank.column(expr, values)
+    }
+
+    /// The sum with the coefficients of least squares.
+    fn weighed(&self, parts: Vec<Column>, bank: &Bank, ops: &Arithmetic) -> Option<Expr> {
+        let units: Vec<&[f64]> = parts.iter().map(|p| p.unit.as_slice()).collect();
+        let c = coefficients(&bank.target, &units)?;
+        // The largest goes first, without a factor: a ranking does not depend on the scale.
+        let first = (0..c.len()).max_by(|&i, &j| c[i].abs().total_cmp(&c[j].abs()))?;
+        let scale = |i: usize| {
+            let unit = parts[i].values.iter().zip(&parts[i].unit).map(|(v, u)| v * u).sum::<f64>();
+            c[i] / unit
+        };
+        let whole = scale(first);
+        let mut sum = parts[first].expr.clone();
+        for (i, part) in parts.iter().enumerate().filter(|(i, _)| *i != first) {
+            let factor = round(scale(i) / whole, DIGITS);
+            if !factor.is_finite() || factor == 0.0 {
+                return None;
             }
-            1 => {
-                let other = one(s, bank)?;
-                let entry = self.menu.draw(0, s, |m| m.args == [0, 0])?;
-                expr = super::grow::op(entry, vec![expr, other.0]);
-                values = bank.values(&expr)?;
+            let term = apply(ops.mul, vec![Expr::number(factor.abs()), part.expr.clone()]);
+            sum = apply(if factor < 0.0 { ops.sub } else { ops.add }, vec![sum, term]);
+        }
+        Some(sum)
+    }
+}
+
+fn apply(op: OpId, args: Vec<Expr>) -> Expr {
+    Expr { head: Head::Op { op, attrs: Attrs::none() }, args }
+}
+
+/// The parts of a sum, without their constant factors.
+fn summands(e: &Expr, ops: &Arithmetic) -> Vec<Expr> {
+    if let Head::Op { op, .. } = &e.head {
+        match e.args.as_slice() {
+            [a, b] if *op == ops.add || *op == ops.sub => {
+                return [summands(a, ops), summands(b, ops)].concat();
             }
+            [Expr { head: Head::Number(_), .. }, x] | [x, Expr { head: Head::Number(_), .. }]
+                if *op == ops.mul =>
+            {
+                return summands(x, ops);
+            }
+            [x] if Some(*op) == ops.neg => return summands(x, ops),
             _ => {}
         }
-        let good = values.iter().all(|x| x.is_finite()) && values.iter().any(|x| *x != values[0]);
-        if good { Some((expr, values)) } else { one(s, bank) }
     }
-
-    fn reweigh(&self, e: &Expr, s: &mut Stream, bank: &Bank, ops: &Arithmetic) -> Option<Expr> {
-        let mut parts = summands(e, ops);
-        if parts.len() < 2 {
-            return None;
-        }
-        let i = s.below(parts.len());
-        let part = parts.remove(i);
-        let rest = parts.into_iter().reduce(|a, b| joined(a, b, ops))?;
-        let (bare, _) = unscaled(part, ops);
-        let found = line::maximise(&bank.values(&rest)?, &bank.values(&bare)?, bank.judge.truth())?;
-        Some(joined(rest, scaled(bare, found.c, ops), ops))
-    }
-
-    fn drop_term(&self, e: &Expr, s: &mut Stream, ops: &Arithmetic) -> Option<Expr> {
-        let mut parts = summands(e, ops);
-        if parts.len() < 2 {
-            return None;
-        }
-        parts.remove(s.below(parts.len()));
-        parts.into_iter().reduce(|a, b| joined(a, b, ops))
-    }
-}
-
-fn one(s: &mut Stream, bank: &Bank) -> Option<(Expr, Vec<f64>)> {
-    let (terms, numbers) = (bank.terms(), bank.numbers());
-    if !terms.is_empty() && (numbers.is_empty() || s.below(4) > 0) {
-        let (e, v) = &terms[s.below(terms.len())];
-        return Some((e.clone(), v.clone()));
-    }
-    let ((name, role), v) = numbers.get(s.below(numbers.len()))?;
-    Some((Expr::leaf(Head::Model(name, *role)), v.clone()))
-}
-
-/// The parts of a sum.
-fn summands(e: &Expr, ops: &Arithmetic) -> Vec<Expr> {
-    match &e.head {
-        Head::Op { op, .. } if *op == ops.add => e.args.iter().flat_map(|a| summands(a, ops)).collect(),
-        _ => vec![e.clone()],
-    }
-}
-
-fn joined(a: Expr, b: Expr, ops: &Arithmetic) -> Expr {
-    Expr { head: Head::Op { op: ops.add, attrs: Attrs::none() }, args: vec![a, b] }
-}
-
-/// `c * term`, with few digits: what decides lies in the middle of an interval.
-fn scaled(term: Expr, c: f64, ops: &Arithmetic) -> Expr {
-    let args = vec![Expr::number(round(c, 3)), term];
-    Expr { head: Head::Op { op: ops.mul, attrs: Attrs::none() }, args }
-}
-
-/// A term without its constant factor.
-fn unscaled(e: Expr, ops: &Arithmetic) -> (Expr, f64) {
-    if let (Head::Op { op, .. }, [Expr { head: Head::Number(c), .. }, term]) = (&e.head, e.args.as_slice())
-        && *op == ops.mul
-    {
-        return (term.clone(), *c);
-    }
-    (e, 1.0)
+    vec![e.clone()]
 }
