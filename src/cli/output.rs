@@ -57,10 +57,22 @@ struct Plain {
     last: Instant,
 }
 
+/// Steps of a bar that shows a share.
+const SHARES: u64 = 1000;
+
 /// How often a plain progress line is printed where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
+    /// Progress as a share of the whole; see [`Progress::reach`].
+    pub fn share(global: &Global, label: &str) -> Self {
+        let progress = Progress::new(global, label, SHARES);
+        let template = "{prefix} {bar:20} {percent} % [{elapsed} < {eta}] {msg}";
+        let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
+        progress.bar.set_style(style);
+        progress
+    }
+
     /// Progress over `total` steps.
     pub fn new(global: &Global, label: &str, total: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();
@@ -104,6 +116,17 @@ impl Progress {
                 eprintln!("{} {}/{} (about {eta:.0} s left) {message}", p.label, p.done, p.total);
             }
         }
+    }
+
+    /// So much of the whole is done (0 to 1): for work that is bounded by several budgets at once.
+    pub fn reach(&mut self, share: f64, message: &str) {
+        self.bar.set_length(SHARES);
+        self.bar.set_position((share.clamp(0.0, 1.0) * SHARES as f64) as u64);
+        self.bar.set_message(message.to_owned());
+        let Some(p) = self.plain.as_mut().filter(|p| p.last.elapsed() >= PLAIN_EVERY) else { return };
+        p.last = Instant::now();
+        let left = p.started.elapsed().as_secs_f64() * (1.0 / share.max(1e-9) - 1.0).max(0.0);
+        eprintln!("{} {:.0} % (about {left:.0} s left) {message}", p.label, 100.0 * share.min(1.0));
     }
 
     /// A remark above the bar.

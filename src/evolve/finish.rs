@@ -36,6 +36,9 @@ pub struct Entry {
     pub born: u64,
     /// A proxy of which its scores are a monotone function.
     pub same_as: Option<String>,
+    /// Scores on search, validation and test, in this order; for plots.
+    #[serde(skip)]
+    pub scores: Vec<f64>,
 }
 
 /// A known proxy, for comparison.
@@ -230,5 +233,6 @@ fn entry(i: &Individual, name: String, scores: &[f64], known: &[Scored], f: &Fin
         cost: i.cost,
         born: i.born,
         same_as: same.map(|(k, _)| k.name.clone()),
+        scores: scores.to_vec(),
     }
 }

@@ -110,6 +110,14 @@ pub struct RunFile {
     pub whole: Option<Whole>,
 }
 
+impl RunFile {
+    /// The algorithm, as on the command line.
+    pub fn algorithm(&self) -> String {
+        let name = serde_json::to_value(self.plan.settings.algorithm).unwrap_or_default();
+        name.as_str().unwrap_or_default().to_owned()
+    }
+}
+
 /// A finite space, searched whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Whole {

@@ -17,7 +17,7 @@ pub mod held;
 pub mod inputs;
 pub mod judge;
 pub mod language;
-pub mod nsga;
+pub mod page;
 pub mod patterns;
 pub mod population;
 pub mod rounding;

@@ -1,9 +1,9 @@
 //! Individuals, and the algorithms: who becomes a parent and who survives.
 
 use super::judge::Fitness;
-use super::nsga::{self, Point};
 use super::space::Genome;
 use crate::ir::key::Key;
+use crate::metric::pareto;
 use crate::random::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct Individual {
 
 impl Individual {
     /// Objectives, all minimised.
-    pub fn point(&self) -> Point {
+    pub fn point(&self) -> [f64; 3] {
         [-self.fitness.value, self.complexity, self.cost]
     }
 }
@@ -95,8 +95,8 @@ impl Algorithm {
     /// The population of the next generation, sorted.
     pub fn survivors(self, mut all: Vec<Individual>, size: usize) -> Vec<Individual> {
         if self == Algorithm::Nsga2 {
-            let points: Vec<Point> = all.iter().map(Individual::point).collect();
-            let keep = nsga::select(&points, size);
+            let points: Vec<[f64; 3]> = all.iter().map(Individual::point).collect();
+            let keep = pareto::select(&points, size);
             let mut slots: Vec<Option<Individual>> = all.into_iter().map(Some).collect();
             return keep.into_iter().filter_map(|i| slots[i].take()).collect();
         }

@@ -275,7 +275,9 @@ fn publish(
         &file.command,
         plan.settings.seed,
     );
-    folder.write("hall_of_fame.lpz", &(job.format)(&module))?;
+    let module = (job.format)(&module);
+    folder.write("hall_of_fame.lpz", &module)?;
+    folder.write("report.html", &super::page::page(file, report, state, job.parts, &module))?;
     folder.write_report(report)?;
     folder.write_history(&state.history)?;
     folder.write_run(file)?;

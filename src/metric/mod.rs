@@ -10,6 +10,7 @@ mod bootstrap;
 mod correlation;
 mod kendall;
 mod noise;
+pub mod pareto;
 mod sized;
 mod summary;
 mod top;

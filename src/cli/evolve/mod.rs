@@ -121,9 +121,9 @@ fn session(
     let limits = (plan.settings.max_size, plan.settings.max_depth);
     let space = space(&plan.space, vocab.as_deref(), limits, &driver, subjects.configs.len(), &language)?;
     let initial = plan.initial.iter().map(|text| initial(text, &language)).collect::<Result<_, _>>()?;
-    let mut progress = Progress::new(global, "evolve", show::total(&start.run.budget));
+    let mut progress = Progress::share(global, "evolve");
     let mut seen = |s: &Status<'_>| {
-        progress.step(&show::status(s));
+        progress.reach(show::share(s, &start.run.budget), &show::status(s));
         if args.json_lines {
             show::line(s);
         }

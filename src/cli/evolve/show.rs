@@ -41,21 +41,49 @@ fn table(header: &[&str]) -> Table {
     t
 }
 
-/// Steps that the progress bar counts.
-pub fn total(b: &Budget) -> u64 {
-    b.iterations.unwrap_or(0)
+/// How much of the budgets is spent: of the one that is spent most.
+pub fn share(s: &Status<'_>, b: &Budget) -> f64 {
+    let of = |done: f64, all: Option<f64>| all.map_or(0.0, |n| done / n.max(1e-9));
+    of(s.state.generation as f64, b.iterations.map(|n| n as f64))
+        .max(of(s.state.evaluations as f64, b.evaluations.map(|n| n as f64)))
+        .max(of(s.seconds, b.seconds))
+}
+
+/// Programs of the front that a line of progress shows.
+const SHOWN: usize = 4;
+
+/// The best of those that are no larger, the best first.
+fn by_complexity(s: &Status<'_>) -> Vec<(f64, f64)> {
+    let mut front: Vec<(f64, f64)> = Vec::new();
+    for m in &s.state.hall.members {
+        if front.last().is_none_or(|f| m.complexity < f.1) {
+            front.push((m.fitness.value, m.complexity));
+        }
+    }
+    front
 }
 
 /// One line of progress.
 pub fn status(s: &Status<'_>) -> String {
-    let best = s.state.hall.members.first();
-    let rejected: u64 = s.state.rules.counts.iter().sum();
+    let front = by_complexity(s);
+    let best: Vec<String> = match front.len() {
+        0 => vec!["none yet".into()],
+        // The best, the simplest, and some between.
+        n => (0..SHOWN.min(n))
+            .map(|i| front[i * (n - 1) / (SHOWN.min(n) - 1).max(1)])
+            .map(|(v, c)| format!("{v:.3} ({c})"))
+            .collect(),
+    };
+    let mut rules: Vec<(u64, &str)> =
+        s.state.rules.counts.iter().zip(RULES).map(|(n, r)| (*n, r.name)).filter(|r| r.0 > 0).collect();
+    rules.sort_by_key(|r| std::cmp::Reverse(r.0));
+    let rejected: Vec<String> = rules.iter().take(3).map(|(n, r)| format!("{r} {n}")).collect();
     format!(
-        "best {:.3} ({} nodes), {} evaluated, {:.0}/s, {rejected} rejected by rule, {:.0} % of terms known",
-        best.map_or(0.0, |b| b.fitness.value),
-        best.map_or(0.0, |b| b.complexity),
+        "best by nodes {}; {} evaluated, {:.0}/s; rejected {}; {:.0} % of terms known",
+        best.join(", "),
         s.state.evaluations,
         s.state.evaluations as f64 / s.seconds.max(1e-9),
+        if rejected.is_empty() { "none".into() } else { rejected.join(", ") },
         100.0 * s.hits as f64 / (s.hits + s.misses).max(1) as f64
     )
 }
@@ -63,11 +91,16 @@ pub fn status(s: &Status<'_>) -> String {
 /// `--json-lines`.
 pub fn line(s: &Status<'_>) {
     let best = s.state.hall.members.first();
+    let front: Vec<Value> =
+        by_complexity(s).iter().map(|(v, c)| json!({"fitness": v, "complexity": c})).collect();
     let value = json!({
         "generation": s.state.generation,
         "evaluations": s.state.evaluations,
         "best": best.map(|b| b.fitness.value),
         "complexity": best.map(|b| b.complexity),
+        "front": front,
+        "rules": crate::evolve::folder::rejections(s.state),
+        "cache": {"term_values_known": s.hits, "term_values_computed": s.misses},
         "seconds": s.seconds,
     });
     // A reader that went away does not end the run.
