@@ -25,6 +25,7 @@ use lpzero::evolve::space::vocab::{Form, VocabSpace};
 use lpzero::ir::{Dag, Program};
 use lpzero::random::Stream;
 use lpzero::site::{CaptureSpec, Outline, Source, SourceError};
+use std::cell::Cell;
 use std::rc::Rc;
 
 fn source(i: usize) -> Result<Box<dyn Source>, SourceError> {
@@ -135,6 +136,40 @@ fn an_interrupted_run_ends_as_the_uninterrupted_one() {
             assert_eq!(whole, cut, "{} {algorithm:?}", space.name());
         }
     }
+}
+
+#[test]
+fn a_generation_that_is_broken_off_leaves_no_trace() {
+    let language = Rc::new(Language::new());
+    let shape = driver(20);
+    let space = free(&shape, &language);
+    let s = Settings { max_size: 40, max_depth: 6, probes: 30, ..settings(Algorithm::Nsga2) };
+    let whole = course(&space, &language, &s, 5, &[]);
+    let archs: Vec<usize> = (0..20).collect();
+    let truth: Vec<f64> = archs.iter().map(|&a| tiny::truth(a)).collect();
+    let mut eval = driver(20);
+    let (asked, armed) = (Cell::new(0), Cell::new(true));
+    let halt = || {
+        asked.set(asked.get() + 1);
+        armed.get() && asked.get() % 3 == 2
+    };
+    let mut search = Search::new(&s, &space, &mut eval, &archs, &truth, &[0; 20]).unwrap();
+    search.halt_when(&halt);
+    let mut broken = 0;
+    while search.state.generation < 5 {
+        let before = checkpoint::write(&search.state, &search.terms, &space, language.as_ref()).unwrap();
+        if let Err(e) = search.step() {
+            assert!(e.halted);
+            broken += 1;
+            let after = checkpoint::write(&search.state, &search.terms, &space, language.as_ref()).unwrap();
+            assert_eq!(before, after);
+            armed.set(false);
+            search.step().unwrap();
+            armed.set(true);
+        }
+    }
+    assert!(broken > 0);
+    assert_eq!(format!("{:?}", search.state.history), whole.0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `lpz evolve`, `verify` and `compare` as a person meets them: on a benchmark of small encoders.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -88,9 +88,13 @@ fn threads_and_kill_9_change_nothing() {
         ok(lpz(dir.path(), &run(space, &one, "1")));
         ok(lpz(dir.path(), &run(space, &two, "2")));
         assert_eq!(result(dir.path(), &one), result(dir.path(), &two));
-        for (i, wait) in [15, 60, 150, 400].into_iter().enumerate() {
+        // Seeded points from the start to beyond the end of a run.
+        let mut points = lpzero::random::Stream::new(20, "kill");
+        for i in 0..20 {
+            let wait = (1.0 + 700.0 * points.uniform().powi(2)) as u64;
+            let threads = ["1", "2"][i % 2];
             let cut = format!("{space}-cut{i}");
-            let mut child = lpz(dir.path(), &run(space, &cut, "2")).spawn().unwrap();
+            let mut child = lpz(dir.path(), &run(space, &cut, threads)).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(wait));
             // SIGKILL: nothing can be tidied up.
             child.kill().unwrap();
@@ -98,10 +102,110 @@ fn threads_and_kill_9_change_nothing() {
             if !dir.path().join(&cut).join("run.json").exists() {
                 continue;
             }
-            ok(lpz(dir.path(), &["evolve", "--resume", &cut, "--beside", "baselines", "--quiet"]));
+            let resume =
+                ["evolve", "--resume", &cut, "--beside", "baselines", "--quiet", "--threads", threads];
+            ok(lpz(dir.path(), &resume));
             assert_eq!(result(dir.path(), &one), result(dir.path(), &cut), "killed after {wait} ms");
         }
     }
+}
+
+#[test]
+fn several_benchmarks_count_by_their_worst_or_their_mean() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = benchmark(dir.path());
+    // The same architectures, ranked another way.
+    let text = std::fs::read_to_string(&first).unwrap();
+    let other: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(i, l)| match l.rfind("\"score\":") {
+            Some(at) if i > 0 => format!("{}\"score\":{}}}}}", &l[..at], (i * 5) % 36 + i / 3),
+            _ => l.to_owned(),
+        })
+        .collect();
+    std::fs::write(dir.path().join("other.jsonl"), other.join("\n") + "\n").unwrap();
+    for over in ["worst", "mean"] {
+        let mut args = run("free", over, "2");
+        args.extend(["--bench", "other.jsonl", "--over", over, "--json"]);
+        let out = ok(lpz(dir.path(), &args));
+        let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let best = &json["best"][0];
+        assert!(best["search"]["tau_a"].as_f64().unwrap() <= 1.0, "{best}");
+        assert_eq!(best["all"]["n"], 72);
+        ok(lpz(dir.path(), &["verify", over, "--quiet"]));
+    }
+    refused(lpz(dir.path(), &{
+        let mut args = run("free", "m", "1");
+        args.extend(["--bench", "other.jsonl", "--metric", "score", "--metric", "score", "--metric", "score"]);
+        args
+    }), "3 metrics for 2 benchmarks");
+}
+
+#[test]
+fn names_of_the_vocabulary_win_over_operators() {
+    let dir = tempfile::tempdir().unwrap();
+    benchmark(dir.path());
+    // Were the operator meant, every figure of the file would be another.
+    std::fs::write(dir.path().join("own.lpz"), "@role(unary)\nfn square(x) = x * x * x + abs(x)\n").unwrap();
+    let mut args = run("linear", "own", "2");
+    args.extend(["--vocab", "own.lpz", "--n-unary", "1"]);
+    ok(lpz(dir.path(), &args));
+    assert!(result(dir.path(), "own").0.contains("square("));
+    ok(lpz(dir.path(), &["verify", "own", "--quiet"]));
+}
+
+#[test]
+fn a_run_without_unseen_architectures_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    benchmark(dir.path());
+    let mut args = run("tree", "all", "2");
+    args.extend(["--search-share", "1", "--validation-share", "0", "--json"]);
+    let out = ok(lpz(dir.path(), &args));
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&json["best"][0]["search"]["n"], &json["best"][0]["test"]["n"]), (&36.into(), &0.into()));
+    assert!(result(dir.path(), "all").0.contains("Test: there is no such part"));
+    ok(lpz(dir.path(), &["verify", "all", "--quiet"]));
+}
+
+#[test]
+fn progress_can_be_read_by_programs_and_people() {
+    let dir = tempfile::tempdir().unwrap();
+    benchmark(dir.path());
+    let mut args = run("free", "lines", "1");
+    args.push("--json-lines");
+    let out = ok(lpz(dir.path(), &args));
+    let text = String::from_utf8(out.stdout).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .filter(|l| l.starts_with("{\"generation\""))
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 6);
+    let last = &lines[5];
+    assert_eq!(last["generation"], 6);
+    assert!(!last["front"].as_array().unwrap().is_empty() && last["rules"]["duplicate"].is_u64(), "{last}");
+    assert!(last["cache"]["term_values_known"].as_u64().unwrap() > 0);
+    // --quiet: nothing on standard error.
+    assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+    let html = std::fs::read_to_string(dir.path().join("lines/report.html")).unwrap();
+    assert!(html.contains("Rejections by rule") && html.matches("<svg").count() >= 4);
+    assert!(!html.contains("http://") || html.contains("http://www.w3.org"), "it needs nothing else");
+}
+
+#[test]
+fn no_time_is_a_run_that_ends_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    benchmark(dir.path());
+    let mut args = run("free", "none", "1");
+    let at = args.iter().position(|a| *a == "--iterations").unwrap();
+    args.splice(at..at + 2, ["--time", "0s"]);
+    ok(lpz(dir.path(), &args));
+    assert_eq!(result(dir.path(), "none").1.lines().count(), 1);
+    // More time brings it to where a run of its own would be.
+    ok(lpz(dir.path(), &["evolve", "--resume", "none", "--iterations", "6", "--beside", "baselines", "--quiet"]));
+    ok(lpz(dir.path(), &run("free", "full", "1")));
+    assert_eq!(result(dir.path(), "none").1, result(dir.path(), "full").1);
 }
 
 #[test]

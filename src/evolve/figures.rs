@@ -110,6 +110,9 @@ impl Part {
 impl Figures {
     /// `τ-a 0.761 [0.712, 0.802], ρ 0.931 [0.901, 0.950], τ at equal size 0.64, 167 distinct scores`.
     pub fn line(&self) -> String {
+        if self.n == 0 {
+            return "there is no such part".to_owned();
+        }
         let ci = |i: Option<Interval>| i.map_or(String::new(), |i| format!(" [{:.3}, {:.3}]", i.lo, i.hi));
         let number = |x: Option<f64>| x.map_or_else(|| "none".to_owned(), |x| format!("{x:.3}"));
         format!(

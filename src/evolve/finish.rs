@@ -181,6 +181,9 @@ fn choose<'h>(
         .filter(|m| m.fitness.value >= least)
         .filter_map(|i| Some((i, f.space.lower(&i.genome, &mut dag).ok()?)))
         .collect();
+    if f.parts.validation.archs.is_empty() {
+        return Ok(lowered.into_iter().map(|(i, _)| i).collect());
+    }
     let programs: Vec<Program> = lowered.iter().map(|(_, r)| program(*r, f.capture)).collect();
     let rows = eval.scores(&dag, &programs, &f.parts.validation.archs)?;
     let mut ranked: Vec<(&Individual, f64)> = Vec::new();

@@ -75,6 +75,9 @@ fn rows(report: &Report) -> Vec<(bool, Vec<String>)> {
 }
 
 fn tested(f: &Figures) -> Vec<String> {
+    if f.n == 0 {
+        return vec!["-".to_owned(); 5];
+    }
     vec![
         three(Some(f.tau_a)),
         f.tau_a_ci.map_or(String::new(), |i| format!("{:.3} to {:.3}", i.lo, i.hi)),
@@ -95,7 +98,7 @@ fn whiskers(report: &Report) -> Vec<Whisker> {
         interval: f.tau_a_ci.map(|i| (i.lo, i.hi)),
         marked,
     };
-    let found = report.best.iter().map(|e| one(&e.name, &e.test, false));
+    let found = report.best.iter().filter(|e| e.test.n > 0).map(|e| one(&e.name, &e.test, false));
     found.chain(report.known.iter().filter_map(|k| Some(one(&k.name, k.test.as_ref()?, true)))).collect()
 }
 
@@ -120,11 +123,11 @@ fn front(page: &mut Page, report: &Report, state: &State) {
     page.heading("Fitness and complexity");
     let hall = state.hall.members.iter().map(|m| (m.complexity, m.fitness.value)).collect();
     let of = |get: fn(&Entry) -> f64| report.best.iter().map(|e| (e.complexity, get(e))).collect();
-    let series = [
-        Series { name: "search, hall of fame".into(), points: hall },
-        Series { name: "validation, reported".into(), points: of(|e| e.validation.tau_a) },
-        Series { name: "test, reported".into(), points: of(|e| e.test.tau_a) },
-    ];
+    let mut series = vec![Series { name: "search, hall of fame".into(), points: hall }];
+    if report.best.iter().any(|e| e.test.n > 0) {
+        series.push(Series { name: "validation, reported".into(), points: of(|e| e.validation.tau_a) });
+        series.push(Series { name: "test, reported".into(), points: of(|e| e.test.tau_a) });
+    }
     let axes = Axes { title: "", x: "nodes", y: "fitness, τ-a", size: (620, 360) };
     page.figure(&points(&axes, &series), "");
 }

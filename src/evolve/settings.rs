@@ -50,7 +50,7 @@ impl Default for Settings {
             seed: 0,
             algorithm: Algorithm::Nsga2,
             population: 80,
-            probes: 1000,
+            probes: 600,
             islands: 2,
             migrate_every: 10,
             plateau: 60,

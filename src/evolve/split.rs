@@ -41,11 +41,26 @@ pub enum SplitError {
     },
 }
 
-/// Splits architectures with the given identities (equal ones are duplicates).
+/// Published settings have no unseen architectures: everything is searched on.
+fn all_in_search(identities: &[String], seed: u64) -> Result<Split, SplitError> {
+    let mut search: Vec<usize> = (0..identities.len()).collect();
+    if search.len() < SMALLEST_PART {
+        return Err(SplitError::TooSmall { distinct: search.len() });
+    }
+    search.sort_by(|&a, &b| identities[a].cmp(&identities[b]));
+    Stream::new(seed, "evolve/split").shuffle(&mut search);
+    Ok(Split { search, validation: Vec::new(), test: Vec::new() })
+}
+
+/// Splits architectures with the given identities (equal ones are duplicates). Shares of 1 and 0 put all
+/// of them into the search part, as published searches do; nothing is then known of unseen ones.
 ///
 /// # Errors
 /// When a part would hold fewer than [`SMALLEST_PART`] distinct architectures.
 pub fn split(identities: &[String], search: f64, validation: f64, seed: u64) -> Result<Split, SplitError> {
+    if search == 1.0 && validation == 0.0 {
+        return all_in_search(identities, seed);
+    }
     if !(search > 0.0 && validation > 0.0 && search + validation < 1.0) {
         return Err(SplitError::Fractions { search, validation });
     }
@@ -95,6 +110,8 @@ mod tests {
         let names = |p: &[usize], ids: &[String]| p.iter().map(|&i| ids[i].clone()).collect::<Vec<_>>();
         assert_eq!(names(&s.test, &ids), names(&r.test, &back));
         assert_eq!(split(&ids[..20], 0.3, 0.3, 0), Err(SplitError::TooSmall { distinct: 20 }));
+        let whole = split(&ids, 1.0, 0.0, 4).unwrap();
+        assert!(whole.search.len() == 60 && whole.validation.is_empty() && whole.test.is_empty());
         assert!(matches!(split(&ids, 0.7, 0.3, 0), Err(SplitError::Fractions { .. })));
     }
 }

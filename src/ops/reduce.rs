@@ -261,7 +261,7 @@ pub(super) const ROWS: &[OpRow] = &[
         exec: Exec::Whole,
         range: r::mean,
         domain: Some("quantile of no elements"),
-        cost: 20.0,
+        cost: 80.0,
         doc: "The q-quantile, by linear interpolation between order statistics as NumPy does.",
         examples: &[
             ("quantile([4, 1, 3, 2], 0.5)", "2.5"),
@@ -277,7 +277,7 @@ pub(super) const ROWS: &[OpRow] = &[
         exec: Exec::Whole,
         range: r::mean,
         domain: Some("mean of no elements"),
-        cost: 20.0,
+        cost: 80.0,
         doc: "Mean of the k largest elements, of all where there are fewer.",
         examples: &[("top_k_mean([4, 1, 3, 2], 2)", "3.5"), ("top_k_mean([1, 3], k = 9)", "2")],
         ..stream::<fold::Sum>(along!(sum))

@@ -105,7 +105,8 @@ pub struct EvolveArgs {
     /// Take at most so many architectures of each benchmark
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Share of the distinct architectures that selection sees
+    /// Share of the distinct architectures that selection sees; 1 with --validation-share 0 for all, as in
+    /// published searches: then nothing says how programs do on unseen ones
     #[arg(long, default_value_t = 1.0 / 3.0, value_name = "SHARE")]
     pub search_share: f64,
     /// Share that the choice among the selected sees; the rest is the test

@@ -224,7 +224,8 @@ fn figures(report: &Report, control: Option<&Entry>) -> Table {
 }
 
 fn found(e: &Entry) -> Vec<String> {
-    let mut row = vec![e.name.clone(), three(e.search.tau_a), three(e.validation.tau_a)];
+    let validation = if e.validation.n == 0 { "-".to_owned() } else { three(e.validation.tau_a) };
+    let mut row = vec![e.name.clone(), three(e.search.tau_a), validation];
     row.extend(tested(&e.test));
     row.push(three(e.all.tau_a));
     row.push(format!("{}{}", e.complexity, e.same_as.as_ref().map_or(String::new(), |k| format!(" = {k}"))));
@@ -245,6 +246,9 @@ fn known(k: &Known) -> Vec<String> {
 }
 
 fn tested(f: &Figures) -> Vec<String> {
+    if f.n == 0 {
+        return vec!["-".to_owned(); 5];
+    }
     let maybe = |x: Option<f64>| x.map_or("-".to_owned(), three);
     vec![
         three(f.tau_a),
