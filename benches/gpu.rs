@@ -1,13 +1,24 @@
-//! What a GPU is good for: fused SNIP against the device's copy bandwidth, 64 programs at once
-//! against one by one, and the CPU. Run by `benches/gpu.sh`; says so where there is no device.
+//! What a GPU is good for: every bar with what was measured, one row each. Run by `benches/gpu.sh`;
+//! says so where there is no device.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
-use lpzero::engine::cuda::{Cuda, Device};
-use lpzero::engine::{Cpu, Engine, Known};
-use lpzero::ir::{Bound, BoundId, BoundNode, Leaf};
+use half::bf16;
+use lpzero::data::TokenBatch;
+use lpzero::engine::cuda::choose::How;
+use lpzero::engine::cuda::{Cuda, Device, blas};
+use lpzero::engine::{Cpu, Engine, Known, Reference};
+use lpzero::ir::prepare::Prepared;
+use lpzero::ir::{Bound, BoundId, BoundNode, Dag, Leaf};
+use lpzero::lang::Library;
+use lpzero::model::{Batch, Config, Model};
 use lpzero::ops::{self, Attrs, Shape};
+use lpzero::score::Scorer;
+use lpzero::site::{CaptureSpec, Field, Objective, Outline, Sink, SiteId, Source, SourceError};
 use lpzero::tensor::Tensor;
+use lpzero::tensor::real::Base;
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 #[derive(Default)]
@@ -45,6 +56,12 @@ impl Graph {
     fn number(&mut self, x: f64) -> BoundId {
         self.push(BoundNode::Number(x.to_bits()), Shape::number())
     }
+    /// SNIP's sum |w g| of two leaves.
+    fn snip(&mut self, w: BoundId, d: BoundId) -> BoundId {
+        let p = self.op("mul", &[w, d]);
+        let p = self.op("abs", &[p]);
+        self.op("sum", &[p])
+    }
 }
 
 fn tensor(dims: &[usize], seed: u32) -> Tensor {
@@ -65,20 +82,165 @@ fn seconds(mut f: impl FnMut()) -> f64 {
     (0..5).map(|_| once(&mut f)).fold(f64::INFINITY, f64::min)
 }
 
-/// 64 programs over pairs of tensors.
-fn programs(g: &mut Graph, pairs: &[(BoundId, BoundId)]) -> Vec<Vec<BoundId>> {
+fn row(bar: &str, measured: &str, wanted: &str) {
+    println!("{bar:<58}{measured:>14}{wanted:>12}");
+}
+
+/// 64 programs over pairs of tensors; `salt` makes them differ from those of another generation.
+fn programs(g: &mut Graph, pairs: &[(BoundId, BoundId)], salt: usize) -> Vec<Vec<BoundId>> {
+    const MAPS: [&str; 8] = ["tanh", "abs", "exp", "square", "sigmoid", "relu", "neg", "sign"];
     (0..64)
         .map(|i| {
             let one = |g: &mut Graph, w, d| {
-                let c = g.number(0.25 + f64::from(i) / 16.0);
-                let x = g.op("mul", &[w, c]);
-                let x = g.op(["tanh", "abs", "exp", "square"][i as usize % 4], &[x]);
+                let c = g.number(0.25 + i as f64 / 16.0);
+                let mut x = g.op("mul", &[w, c]);
+                for k in 0..1 + salt % 4 {
+                    x = g.op(MAPS[(i + k * 3 + salt) % 8], &[x]);
+                }
                 let x = g.op("mul", &[x, d]);
-                g.op(["sum", "mean", "max", "norm"][i as usize / 4 % 4], &[x])
+                g.op(["sum", "mean", "max", "norm"][i / 4 % 4], &[x])
             };
             pairs.iter().map(|&(w, d)| one(g, w, d)).collect()
         })
         .collect()
+}
+
+/// Kernels alone, on tensors that fill no cache.
+fn bandwidth(cuda: &mut Cuda<Device>) {
+    let mut g = Graph::default();
+    let (w, d) = (g.leaf(tensor(&[8192, 8192], 1)), g.leaf(tensor(&[8192, 8192], 2)));
+    let snip = g.snip(w, d);
+    let time = cuda.kernel_seconds(&g.bound, &[snip], &g).unwrap();
+    // A copy reads and writes: as many bytes moved as the two tensors that SNIP reads.
+    let copy = cuda.backend().copy_seconds(4 * 8192 * 8192).unwrap();
+    row("fused snip, of copy bandwidth", &format!("{:.0} %", 100.0 * copy / time), ">= 70 %");
+    row("  copy bandwidth, read and write", &format!("{:.0} GB/s", 8.0 * 8192.0 * 8192.0 / copy / 1e9), "");
+}
+
+/// A generation of 64 programs on the 24 matrices of a small model.
+fn population(cuda: &mut Cuda<Device>) {
+    let mut g = Graph::default();
+    let pairs: Vec<(BoundId, BoundId)> =
+        (0..24).map(|i| (g.leaf(tensor(&[768, 768], i)), g.leaf(tensor(&[768, 768], 99 + i)))).collect();
+    let all = programs(&mut g, &pairs, 0);
+    let together: Vec<BoundId> = all.iter().flatten().copied().collect();
+    let batch = seconds(|| drop(cuda.try_evaluate(&g.bound, &together, &g).unwrap()));
+    let single = seconds(|| all.iter().for_each(|p| drop(cuda.try_evaluate(&g.bound, p, &g).unwrap())));
+    row("64 programs at once, over one by one", &format!("{:.1} x", single / batch), ">= 10 x");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let cpu = pool.install(|| seconds(|| drop(Cpu.evaluate(&g.bound, &together, &g))));
+    row("fitness of a population, over two cores", &format!("{:.1} x", cpu / batch), ">= 20 x");
+}
+
+/// One-off programs: a generation that was never seen, compiled or interpreted.
+fn one_off(cuda: &mut Cuda<Device>) {
+    for (how, salt) in [(How::Generated, 1), (How::Interpreted, 2)] {
+        let mut g = Graph::default();
+        let pairs: Vec<(BoundId, BoundId)> =
+            (0..24).map(|i| (g.leaf(tensor(&[768, 768], i)), g.leaf(tensor(&[768, 768], 99 + i)))).collect();
+        let want: Vec<BoundId> = programs(&mut g, &pairs, salt).into_iter().flatten().collect();
+        let mut fresh = Cuda::new(Device::open(0).unwrap()).always(how);
+        // The interpreting kernels themselves are compiled once per machine.
+        let small = {
+            let mut g = Graph::default();
+            let (w, d) = (g.leaf(tensor(&[64], 1)), g.leaf(tensor(&[64], 2)));
+            let snip = g.snip(w, d);
+            (g, snip)
+        };
+        fresh.try_evaluate(&small.0.bound, &[small.1], &small.0).unwrap();
+        let start = Instant::now();
+        fresh.try_evaluate(&g.bound, &want, &g).unwrap();
+        let name = format!("64 new programs on 24 matrices, {how:?}").to_lowercase();
+        row(&name, &format!("{:.3} s", start.elapsed().as_secs_f64()), "");
+    }
+    let mut g = Graph::default();
+    let (w, d) = (g.leaf(tensor(&[256], 1)), g.leaf(tensor(&[256], 2)));
+    let snip = g.snip(w, d);
+    cuda.try_evaluate(&g.bound, &[snip], &g).unwrap();
+    if let Some(c) = cuda.costs() {
+        row("  compiling a kernel", &format!("{:.3} s", c.compile), "");
+        row("  an addition per element, generated", &format!("{:.2} ps", 1e12 * c.generated), "");
+        row("  an addition per element, interpreted", &format!("{:.2} ps", 1e12 * c.interpreted), "");
+    }
+}
+
+/// A source whose tensors are narrowed to bfloat16.
+struct Narrow<'a>(&'a mut dyn Source);
+struct NarrowSink<'a>(&'a mut dyn Sink);
+
+impl Sink for NarrowSink<'_> {
+    fn field(&mut self, site: SiteId, field: Field, t: Tensor) {
+        let narrow: Vec<bf16> = t.to_f64().into_iter().map(bf16::from_f64).collect();
+        self.0.field(site, field, Tensor::new(t.dims(), narrow));
+    }
+    fn number(&mut self, name: &'static str, value: f64) {
+        self.0.number(name, value);
+    }
+    fn rounding_noise(&mut self) {
+        self.0.rounding_noise();
+    }
+}
+
+impl Source for Narrow<'_> {
+    fn outline(&self) -> &Outline {
+        self.0.outline()
+    }
+    fn default_objective(&self) -> Objective {
+        self.0.default_objective()
+    }
+    fn run(
+        &mut self,
+        spec: &CaptureSpec,
+        wants: &[(SiteId, Field)],
+        sink: &mut dyn Sink,
+    ) -> Result<(), SourceError> {
+        self.0.run(spec, wants, &mut NarrowSink(sink))
+    }
+}
+
+fn model<T: Base>(case: &Path) -> Model<T> {
+    let tokens = TokenBatch::read(&case.join("inputs.safetensors")).unwrap();
+    let batch = Batch::new(tokens.ids, tokens.labels, tokens.batch, tokens.seq).unwrap();
+    let config = serde_json::from_str(&std::fs::read_to_string(case.join("config.json")).unwrap()).unwrap();
+    let mut model = Model::new(Config::from_json(&config).unwrap(), vec![batch], 0).unwrap();
+    model.load(&case.join("model.safetensors")).unwrap();
+    model
+}
+
+fn scores(engine: &mut dyn Engine, source: &mut dyn Source) -> Vec<f64> {
+    let (mut library, mut dag, mut programs) = (Library::new(), Dag::default(), Vec::new());
+    for name in ["snip", "synflow_projection", "fisher", "l2_norm", "head_confidence", "plain"] {
+        for found in library.resolve(&format!("std::{name}"), &mut dag).unwrap_or_default() {
+            let mut program = found.program;
+            program.capture.objective = Some(Objective::Projection);
+            programs.push(program);
+        }
+    }
+    let prepared = Prepared::new(&dag, &programs);
+    let scores = Scorer::new(engine).score(&prepared, source).unwrap().scores;
+    scores.into_iter().map(|s| s.value.unwrap_or(f64::NAN)).collect()
+}
+
+/// Scores of the parity cases, the model's products by cuBLAS, against the definition in f64.
+fn parity(cuda: &mut Cuda<Device>) {
+    blas::install(0, Arc::new(|text: &str| eprintln!("device: {text}")));
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/parity");
+    let (mut single, mut half) = (0.0f64, 0.0f64);
+    for entry in std::fs::read_dir(cases).unwrap() {
+        let case = entry.unwrap().path();
+        if !case.join("inputs.safetensors").exists() {
+            continue;
+        }
+        let exact = scores(&mut Reference, &mut model::<f64>(&case));
+        let worst = |got: Vec<f64>| {
+            let pairs = got.iter().zip(&exact).filter(|(_, e)| e.is_finite());
+            pairs.map(|(a, e)| ((a - e) / e.abs().max(1e-12)).abs()).fold(0.0, f64::max)
+        };
+        single = single.max(worst(scores(cuda, &mut model::<f32>(&case))));
+        half = half.max(worst(scores(cuda, &mut Narrow(&mut model::<f32>(&case)))));
+    }
+    row("parity cases, f32", &format!("{single:.1e}"), "<= 2e-4");
+    row("parity cases, captures in bf16", &format!("{half:.1e}"), "<= 2e-2");
 }
 
 fn main() {
@@ -86,52 +248,10 @@ fn main() {
         Ok(d) => d,
         Err(e) => return println!("no GPU bars measured: {e} ({})", e.help()),
     };
-    let card = device.card().to_owned();
+    println!("card: {}\n{:<58}{:>14}{:>12}", device.card(), "bar", "measured", "wanted");
     let mut cuda = Cuda::new(device);
-    println!("card: {card}\n{:<46}{:>12}{:>10}", "bar", "measured", "wanted");
-
-    // Times of evaluations include copying the tensors to the device; a large reduction that is
-    // copied once and read by a chain of passes would hide that, so kernels alone are timed by
-    // the difference between reading the tensors 17 times and once (16 chains that cannot fuse).
-    let mut g = Graph::default();
-    let (w, d) = (g.leaf(tensor(&[8192, 8192], 1)), g.leaf(tensor(&[8192, 8192], 2)));
-    let mut nested = vec![];
-    let mut last = None;
-    for _ in 0..17 {
-        let mut p = g.op("mul", &[w, d]);
-        if let Some(m) = last {
-            p = g.op("add", &[p, m]);
-        }
-        let a = g.op("abs", &[p]);
-        last = Some(g.op("sum", &[a]));
-        nested.extend(last);
-    }
-    let mut time = |want: &[BoundId]| {
-        seconds(|| {
-            cuda.try_evaluate(&g.bound, want, &g).unwrap();
-        })
-    };
-    let snip = (time(&nested[16..]) - time(&nested[..1])) / 16.0;
-    let bytes = 2 * 4 * 8192 * 8192;
-    let copy = cuda.backend().copy_seconds(bytes / 2).unwrap();
-    println!("{:<46}{:>11.0}%{:>10}", "fused snip, of copy bandwidth", 100.0 * copy / snip, "70 %");
-
-    let mut g = Graph::default();
-    let pairs: Vec<(BoundId, BoundId)> =
-        (0..24).map(|i| (g.leaf(tensor(&[768, 768], i)), g.leaf(tensor(&[768, 768], 99 + i)))).collect();
-    let all = programs(&mut g, &pairs);
-    let together: Vec<BoundId> = all.iter().flatten().copied().collect();
-    let batch = seconds(|| {
-        cuda.try_evaluate(&g.bound, &together, &g).unwrap();
-    });
-    let single = seconds(|| {
-        for p in &all {
-            cuda.try_evaluate(&g.bound, p, &g).unwrap();
-        }
-    });
-    println!("{:<46}{:>11.1}x{:>10}", "64 programs at once, over one by one", single / batch, "10 x");
-    let cpu = seconds(|| {
-        Cpu.evaluate(&g.bound, &together, &g);
-    });
-    println!("{:<46}{:>11.1}x{:>10}", "64 programs at once, over this machine's CPU", cpu / batch, "20 x");
+    bandwidth(&mut cuda);
+    population(&mut cuda);
+    one_off(&mut cuda);
+    parity(&mut cuda);
 }

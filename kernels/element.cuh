@@ -59,12 +59,12 @@ template <class T> __device__ __forceinline__ void store(const T* in, T* p, unsi
 }
 
 // Merges the states of a warp's lanes, in an order that depends on nothing; lane 0 has the result.
-template <class P> __device__ __forceinline__ void merge_warp(double* s) {
+template <class P> __device__ __forceinline__ void merge_warp(const P& p, double* s) {
 #pragma unroll
   for (unsigned offset = 16; offset > 0; offset >>= 1) {
     double t[P::PLACES + 1];
 #pragma unroll
     for (unsigned k = 0; k < P::PLACES; k++) t[k] = __shfl_down_sync(0xffffffffu, s[k], offset);
-    P::merge(s, t);
+    p.merge(s, t);
   }
 }

@@ -19,7 +19,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS * ROWS) pass(unsigned char*
   for (unsigned tile = blockIdx.x; tile < planes * across; tile += gridDim.x) {
     const unsigned plane = tile / across, column = tile % across * COLUMNS + x;
     double s[PLACES + 1];
-    Pass::init(s);
+    p.init(s);
     if (column < inner)
       for (unsigned row = y; row < length; row += ROWS) p.one((plane * length + row) * inner + column, s);
     for (unsigned k = 0; k < PLACES; k++) part[(y * PLACES + k) * COLUMNS + x] = s[k];
@@ -28,7 +28,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS * ROWS) pass(unsigned char*
       for (unsigned r = 1; r < ROWS; r++) {
         double t[PLACES + 1];
         for (unsigned k = 0; k < PLACES; k++) t[k] = part[(r * PLACES + k) * COLUMNS + x];
-        Pass::merge(s, t);
+        p.merge(s, t);
       }
       p.finish(s, length, plane * inner + column);
     }

@@ -16,13 +16,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) pass(unsigned char* arena,
   for (unsigned row = blockIdx.x * WARPS + warp; row < rows; row += gridDim.x * WARPS) {
     const unsigned start = row * length;
     double s[PLACES + 1];
-    Pass::init(s);
+    p.init(s);
     if (length % VECTOR == 0) {
       for (unsigned e = lane * VECTOR; e < length; e += 32 * VECTOR) p.eight(start + e, s);
     } else {
       for (unsigned e = lane; e < length; e += 32) p.one(start + e, s);
     }
-    merge_warp<Pass>(s);
+    merge_warp(p, s);
     if (lane == 0) p.finish(s, length, row);
   }
 }

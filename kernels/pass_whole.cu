@@ -18,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) pass(unsigned char* arena,
   if (blockIdx.x >= blocks) return;
   const Pass p(arena, job);
   double s[PLACES + 1];
-  Pass::init(s);
+  p.init(s);
   for (unsigned e = (blockIdx.x * THREADS + threadIdx.x) * VECTOR; e < n; e += blocks * THREADS * VECTOR) {
     if (n - e >= VECTOR) {
       p.eight(e, s);
@@ -28,15 +28,15 @@ extern "C" __global__ void __launch_bounds__(THREADS) pass(unsigned char* arena,
   }
   if (PLACES == 0) return;
   const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  merge_warp<Pass>(s);
+  merge_warp(p, s);
   if (lane == 0)
     for (unsigned k = 0; k < PLACES; k++) part[warp * PLACES + k] = s[k];
   __syncthreads();
   if (warp > 0) return;
-  Pass::init(s);
+  p.init(s);
   if (lane < WARPS)
     for (unsigned k = 0; k < PLACES; k++) s[k] = part[lane * PLACES + k];
-  merge_warp<Pass>(s);
+  merge_warp(p, s);
   double* partial = (double*)(arena + job[4]) + blockIdx.x * PLACES;
   if (lane == 0)
     for (unsigned k = 0; k < PLACES; k++) partial[k] = s[k];
@@ -50,12 +50,12 @@ extern "C" __global__ void __launch_bounds__(32) pass_finish(unsigned char* aren
   const Pass p(arena, job);
   const double* partial = (const double*)(arena + job[4]);
   double s[PLACES + 1];
-  Pass::init(s);
+  p.init(s);
   for (unsigned b = threadIdx.x * each; b < blocks && b < (threadIdx.x + 1) * each; b++) {
     double t[PLACES + 1];
     for (unsigned k = 0; k < PLACES; k++) t[k] = partial[b * PLACES + k];
-    Pass::merge(s, t);
+    p.merge(s, t);
   }
-  merge_warp<Pass>(s);
+  merge_warp(p, s);
   if (threadIdx.x == 0) p.finish(s, (double)job[0], 0);
 }

@@ -12,7 +12,7 @@ struct Pass {
   __device__ Pass(unsigned char* arena, const i64* job)
       : x0((const float*)(arena + job[5])), x1((const __nv_bfloat16*)(arena + job[6])), r0((double*)(arena + job[7])) {}
   // The state of no elements.
-  static __device__ void init(double* s) { s[0] = 0; }
+  __device__ __forceinline__ void init(double* s) const { s[0] = 0; }
   // Takes one element in.
   __device__ __forceinline__ void element(unsigned, float v0, __nv_bfloat16 v1, double* s) const {
     s[0] += fabs(widen(v0) * widen(v1));

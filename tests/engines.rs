@@ -14,6 +14,7 @@ use backend::EverySchedule;
 use common::Fake;
 use common::graph::{Graph, close, random_graph, random_tensor, small_graph, typed};
 use cudaemu::unavailable;
+use lpzero::engine::cuda::choose::How;
 use lpzero::engine::cuda::{Cuda, Device};
 use lpzero::engine::{Cpu, Engine, Known, Reference};
 use lpzero::ir::bind::{Binding, NoReductions, bind};
@@ -42,21 +43,30 @@ impl Engine for Strict {
 fn engines() -> Vec<Box<dyn Engine>> {
     let mut all: Vec<Box<dyn Engine>> = vec![Box::new(Reference), Box::new(Cpu)];
     if !unavailable() {
-        all.push(Box::new(EverySchedule));
+        all.extend(
+            [How::Generated, How::Interpreted].map(|how| Box::new(EverySchedule(how)) as Box<dyn Engine>),
+        );
     }
-    if std::env::var_os("LPZ_SUITE_CUDA").is_some() {
-        match Device::open(0) {
-            Ok(device) => all.push(Box::new(Strict(Cuda::new(device)))),
-            Err(e) => eprintln!("SKIPPED: no CUDA device: {e}; {}", e.help()),
+    for how in [How::Generated, How::Interpreted] {
+        if std::env::var_os("LPZ_SUITE_CUDA").is_some() {
+            match Device::open(0) {
+                Ok(device) => all.push(Box::new(Strict(Cuda::new(device).always(how)))),
+                Err(e) => eprintln!("SKIPPED: no CUDA device: {e}; {}", e.help()),
+            }
         }
     }
     all
 }
 
-/// Engines and how many of the generated graphs they get: each costs the emulated device two runs
-/// of a C++ compiler per step.
+/// Engines and how many of the generated graphs they get: one in so many. Each costs the emulated
+/// device two runs of a C++ compiler per step, and interpreting under the race detector is slow.
 fn shares() -> Vec<(Box<dyn Engine>, u64)> {
-    engines().into_iter().skip(1).zip([1, 60, 5]).collect()
+    let share = |name: &str| match name {
+        "cpu" => 1,
+        "cuda" => 5,
+        _ => 60,
+    };
+    engines().into_iter().skip(1).map(|e| (share(e.name()), e)).map(|(s, e)| (e, s)).collect()
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use super::Global;
 use super::error::CliError;
-use super::model_args::ModelArgs;
+use super::model_args::{ModelArgs, Precision};
 use super::output::{json, print, write_atomic};
 use super::programs::{ProgramArgs, Programs};
 use crate::ir::Program;
 use crate::score::explain::{Explanation, Group, explain, machine, nominal};
 use crate::site::{Objective, Outline, Source};
+use crate::tensor::Dtype;
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +31,9 @@ pub struct ExplainArgs {
     /// Run the programs, and put the measured time of every pass beside the predicted one
     #[arg(long, requires = "model")]
     time: bool,
+    /// Print the CUDA source of the passes
+    #[arg(long)]
+    cuda: bool,
     /// The graph of the first program with its passes, as a picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -72,7 +77,13 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, CliError> {
         if let (Some(path), 0) = (&args.svg, i) {
             write_atomic(path, e.svg().as_bytes())?;
         }
-        entries.push(entry(program, &e));
+        let mut entry = entry(program, &e);
+        if args.cuda {
+            let kernels = kernels(&e, args.data.precision)?;
+            timing += &kernels.iter().map(kernel_text).collect::<String>();
+            entry["cuda"] = kernels.into();
+        }
+        entries.push(entry);
         texts.push(e.text() + &timing);
     }
     if !json(global, &json!({ "programs": entries }))? {
@@ -84,6 +95,31 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The kernels of the CUDA engine, equal ones once: where, what they compute, their source.
+fn kernels(e: &Explanation, precision: Precision) -> Result<Vec<Value>, CliError> {
+    let dtype = match precision {
+        Precision::F32 => Dtype::F32,
+        Precision::F64 => Dtype::F64,
+    };
+    let all = e.launches(dtype).map_err(|e| CliError::new(e.to_string()).help(e.help()))?;
+    let mut seen = HashSet::new();
+    let mut out = Vec::new();
+    for (group, l) in all.iter().flat_map(|(g, launches)| launches.iter().map(move |l| (g, l))) {
+        if seen.insert(l.source.clone()) {
+            out.push(json!({
+                "at": group.at, "computes": l.program, "skeleton": l.kind.file(),
+                "blocks": l.blocks, "source": &*l.source,
+            }));
+        }
+    }
+    Ok(out)
+}
+
+fn kernel_text(kernel: &Value) -> String {
+    let word = |key: &str| kernel[key].as_str().unwrap_or_default();
+    format!("\n// {}, {} blocks, for {}\n{}", word("skeleton"), kernel["blocks"], word("at"), word("source"))
 }
 
 fn entry(program: &Program, e: &Explanation) -> Value {

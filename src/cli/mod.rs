@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
-    cli.global.device.choose();
+    cli.global.device.choose(cli.global.quiet);
     if let Some(n) = cli.global.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(usize::from(n))

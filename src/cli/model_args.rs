@@ -5,7 +5,7 @@ use super::error::CliError;
 use crate::bench::Bench;
 use crate::data::{Text, TokenBatch, Tokens};
 use crate::engine::Engine;
-use crate::engine::cuda::{self, Cuda, CudaError, Device};
+use crate::engine::cuda::{self, CudaError, Device, OnFailure, Remark};
 use crate::engine::{Cpu, Reference};
 use crate::ir::key::{Key, key_of};
 use crate::model::{Batch, Config, Model, ModelError};
@@ -15,8 +15,9 @@ use crate::site::{
 use crate::tensor::real::Base;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Options of every command that runs a model.
 #[derive(Args, Clone, Debug)]
@@ -114,11 +115,11 @@ pub enum DeviceName {
     /// All cores.
     Cpu,
     /// The CUDA device with this number.
-    Cuda(usize),
+    Cuda(usize, OnFailure),
 }
 
-/// The device of this process: set once from `--device`, before any engine is made.
-static DEVICE: OnceLock<DeviceName> = OnceLock::new();
+/// The device of this process, and who hears of it: set once, before any engine is made.
+static DEVICE: OnceLock<(DeviceName, Remark)> = OnceLock::new();
 
 impl DeviceName {
     /// `cpu`, `cuda`, `cuda:N` or `auto`; a device that is asked for is opened to see that it works.
@@ -130,31 +131,39 @@ impl DeviceName {
         match cuda::ordinal(name).map_err(said)? {
             None => Ok(DeviceName::Cpu),
             Some(n) => match Device::open(n) {
-                Ok(_) => Ok(DeviceName::Cuda(n)),
+                Ok(_) if name == cuda::AUTO => Ok(DeviceName::Cuda(n, OnFailure::Finish)),
+                Ok(_) => Ok(DeviceName::Cuda(n, OnFailure::Stop)),
                 Err(_) if name == cuda::AUTO => Ok(DeviceName::Cpu),
                 Err(e) => Err(said(e)),
             },
         }
     }
 
-    /// Makes it the device of this process.
-    pub fn choose(self) {
-        let _ = DEVICE.set(self);
+    /// Makes it the device of this process, for programs and for models; remarks on it go to standard error, once each.
+    pub fn choose(self, quiet: bool) {
+        let said = Mutex::new(HashSet::new());
+        let remark = move |text: &str| {
+            if !quiet && said.lock().is_ok_and(|mut s| s.insert(text.to_owned())) {
+                eprintln!("device: {text}");
+            }
+        };
+        let remark: Remark = Arc::new(remark);
+        if let DeviceName::Cuda(ordinal, _) = self {
+            cuda::blas::install(ordinal, remark.clone());
+        }
+        let _ = DEVICE.set((self, remark));
     }
 }
 
 impl EngineName {
-    /// A new engine. The device was opened when `--device` was read; should it have gone since, the
-    /// CPU computes the same.
+    /// A new engine, on the device that `--device` names.
     pub fn make(self) -> Box<dyn Engine> {
-        let device = match DEVICE.get() {
-            Some(DeviceName::Cuda(n)) => Device::open(*n).ok(),
-            _ => None,
-        };
-        match (self, device) {
+        match (self, DEVICE.get()) {
             (EngineName::Reference, _) => Box::new(Reference),
-            (EngineName::Cpu, Some(device)) => Box::new(Cuda::new(device)),
-            (EngineName::Cpu, None) => Box::new(Cpu),
+            (EngineName::Cpu, Some((DeviceName::Cuda(n, on_failure), remark))) => {
+                cuda::engine(*n, *on_failure, remark.clone())
+            }
+            (EngineName::Cpu, _) => Box::new(Cpu),
         }
     }
 }

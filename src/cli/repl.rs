@@ -4,6 +4,7 @@ use super::Global;
 use super::error::CliError;
 use super::model_args::{DataArgs, EngineName, ModelArgs, Precision};
 use super::rank;
+use crate::engine::Engine;
 use crate::lang::assist::classes::{Shown, classes};
 use crate::lang::assist::complete::{Own, complete, signature};
 use crate::repl::{COMMANDS, Host, Opened, RankRequest, Reply, Session, Settings};
@@ -89,6 +90,10 @@ fn said(e: CliError) -> SourceError {
 }
 
 impl Host for Cli {
+    fn engine(&self) -> fn() -> Box<dyn Engine> {
+        || EngineName::Cpu.make()
+    }
+
     fn open(&self, settings: &Settings, batches: usize) -> Result<Opened, SourceError> {
         let name = settings.model.clone().unwrap_or_default();
         let args = ModelArgs {

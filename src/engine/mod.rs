@@ -17,6 +17,17 @@ pub trait Known: Sync {
     fn get(&self, node: BoundId) -> Option<Tensor>;
 }
 
+/// Why an engine could not evaluate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+    /// A wanted node that it happened for.
+    pub node: Option<BoundId>,
+}
+
 /// Evaluates nodes of a bound graph.
 pub trait Engine {
     /// Name on the command line.
@@ -34,5 +45,10 @@ pub trait Engine {
         known: &dyn Known,
     ) -> Vec<Vec<Tensor>> {
         wants.iter().map(|want| self.evaluate(graph, want, known)).collect()
+    }
+
+    /// Why the last evaluation failed, where an engine can fail: what it returned then means nothing.
+    fn fault(&mut self) -> Option<Fault> {
+        None
     }
 }

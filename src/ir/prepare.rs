@@ -139,6 +139,11 @@ impl<'a> Prepared<'a> {
         prepared
     }
 
+    /// The name of a program.
+    pub fn name(&self, program: usize) -> &'a str {
+        &self.programs[program].name
+    }
+
     /// Number of programs.
     pub fn len(&self) -> usize {
         self.programs.len()

@@ -1,5 +1,6 @@
 //! What a session runs on: architecture, parameters, data. And who opens it.
 
+use crate::engine::{Cpu, Engine};
 use crate::ir::{Dag, Program};
 use crate::site::{Source, SourceError};
 use std::path::PathBuf;
@@ -75,4 +76,9 @@ pub trait Host {
     /// # Errors
     /// What is wrong with the benchmark.
     fn rank(&self, settings: &Settings, request: &RankRequest<'_>) -> Result<String, SourceError>;
+
+    /// Makes the engine that evaluates lines.
+    fn engine(&self) -> fn() -> Box<dyn Engine> {
+        || Box::new(Cpu)
+    }
 }

@@ -3,7 +3,6 @@
 use super::job;
 use super::resident::{Ran, Resident};
 use super::session::{Session, Wrong, wrong};
-use crate::engine::Cpu;
 use crate::ir::bind::sites_of;
 use crate::ir::key::Key;
 use crate::ir::prepare::Prepared;
@@ -94,11 +93,12 @@ impl Session {
             }
         };
         let cache = (!closed && how == How::Value).then(|| self.cache.clone());
+        let engine = self.host.engine();
         let work = move |cancel| {
             let programs = [program];
             let prepared = Prepared::new(&dag, &programs);
-            let mut engine = Cpu;
-            let mut scorer = Scorer::new(&mut engine);
+            let mut engine = engine();
+            let mut scorer = Scorer::new(engine.as_mut());
             scorer.cache = cache.as_ref().map(|c| c.of(Key::default()));
             let mut resident = resident;
             let value = match &mut resident {

@@ -2,6 +2,7 @@
 //! passes of the engine with bytes and operations, and what they should and do take.
 
 use super::Scorer;
+use crate::engine::cuda::{CudaError, Launch, recorder};
 use crate::engine::{Engine, Known, Timed};
 use crate::ir::bind::{Binding, NoReductions, bind_values};
 use crate::ir::prepare::{Level, Prepared};
@@ -222,6 +223,13 @@ fn place(graph: &Bound, demand: &Demand, outline: &Outline, key: &[usize]) -> St
     crate::ir::bind::place(outline, &sites)
 }
 
+impl Group {
+    /// The nodes of its first site.
+    fn nodes(&self) -> &[BoundId] {
+        self.nodes.first().map_or(&[], |n| n)
+    }
+}
+
 impl Explanation {
     /// Dependent passes: the nesting depth of reductions.
     pub fn passes(&self) -> usize {
@@ -276,6 +284,18 @@ impl Explanation {
             };
         }
         Ok((done.source_seconds, done.engine_seconds))
+    }
+
+    /// What the CUDA engine launches for one site of each group, where captured tensors are of a type.
+    ///
+    /// # Errors
+    /// When a row has no CUDA text, or a tensor has too many elements for a kernel.
+    pub fn launches(&self, dtype: Dtype) -> Result<Vec<(&Group, Vec<Launch>)>, CudaError> {
+        let of = |g| {
+            let nodes = Group::nodes(g);
+            Ok((g, recorder::launches(&self.graph, nodes, dtype)?))
+        };
+        self.groups.iter().map(of).collect()
     }
 
     /// The graph with its passes as a picture.

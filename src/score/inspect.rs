@@ -70,7 +70,7 @@ impl Scorer<'_> {
         let keep = self.cache.is_some();
         let demand = Demand::new(&binding.graph, |n| keep && binding.keys[n].is_some());
         let start = Instant::now();
-        let mut stream = Stream::new(&binding, &demand, self.engine, self.explain);
+        let mut stream = Stream::new(programs, &binding, &demand, self.engine, self.explain);
         for run in 0..binding.graph.runs.len() {
             stream.run(run, source)?;
         }

@@ -148,7 +148,7 @@ impl<'a> Scorer<'a> {
         let binding = bind_prepared(programs, source.outline(), default, known, only);
         let keep = self.cache.is_some();
         let demand = Demand::new(&binding.graph, |n| keep && binding.keys[n].is_some());
-        let mut stream = Stream::new(&binding, &demand, self.engine, self.explain);
+        let mut stream = Stream::new(programs, &binding, &demand, self.engine, self.explain);
         let mut seconds = Vec::new();
         for run in 0..binding.graph.runs.len() {
             let start = Instant::now();

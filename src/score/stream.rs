@@ -4,6 +4,7 @@
 use super::above::Outcome;
 use crate::engine::{Engine, Known, explain_nonfinite};
 use crate::ir::bind::Binding;
+use crate::ir::prepare::Prepared;
 use crate::ir::{Bound, BoundId, BoundNode, Leaf};
 use crate::plan::demand::{DeliveryId, Demand};
 use crate::site::{Field, Sink, SiteId, Source, SourceError};
@@ -79,6 +80,7 @@ const LINE: usize = 2;
 const LINE_BYTES: usize = 128 << 20;
 
 pub(super) struct Stream<'a> {
+    programs: &'a Prepared<'a>,
     binding: &'a Binding,
     demand: &'a Demand,
     engine: &'a mut dyn Engine,
@@ -113,7 +115,13 @@ pub(super) struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    pub fn new(binding: &'a Binding, demand: &'a Demand, engine: &'a mut dyn Engine, explain: bool) -> Self {
+    pub fn new(
+        programs: &'a Prepared<'a>,
+        binding: &'a Binding,
+        demand: &'a Demand,
+        engine: &'a mut dyn Engine,
+        explain: bool,
+    ) -> Self {
         let graph = &binding.graph;
         let mut leaf_nodes = vec![0; graph.leaves.len()];
         for (n, node) in graph.nodes.iter().enumerate() {
@@ -128,6 +136,7 @@ impl<'a> Stream<'a> {
             }
         }
         let mut stream = Stream {
+            programs,
             binding,
             demand,
             engine,
@@ -263,6 +272,11 @@ impl<'a> Stream<'a> {
         let start = Instant::now();
         let results = self.engine.evaluate_each(&self.binding.graph, &wants, &self.values);
         self.engine_seconds += start.elapsed().as_secs_f64();
+        if let Some(fault) = self.engine.fault() {
+            let program = fault.node.and_then(|n| self.program(n)).map(|p| format!(" (program {p})"));
+            let message = format!("{}{}", fault.message, program.unwrap_or_default());
+            self.fault.get_or_insert(SourceError { message, help: Some(fault.help) });
+        }
         for (node, tensor) in wants.into_iter().flatten().zip(results.into_iter().flatten()) {
             self.values.set(node, tensor);
             self.explain(node);
@@ -272,6 +286,29 @@ impl<'a> Stream<'a> {
                 self.release(demand.deliveries[d].leaf);
             }
         }
+    }
+
+    /// The name of a program that needs a node.
+    fn program(&self, node: BoundId) -> Option<&str> {
+        let graph = &self.binding.graph;
+        let needs = |root: BoundId| {
+            let (mut seen, mut todo) = (vec![false; graph.nodes.len()], vec![root]);
+            while let Some(n) = todo.pop() {
+                if n == node {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[n], true) {
+                    match &graph.nodes[n] {
+                        BoundNode::Op { args, .. } => todo.extend(args),
+                        BoundNode::Fold { terms, .. } => todo.extend(terms),
+                        _ => {}
+                    }
+                }
+            }
+            false
+        };
+        let guilty = graph.roots.iter().position(|r| r.as_ref().is_ok_and(|&r| needs(r)));
+        guilty.map(|p| self.programs.name(p))
     }
 
     fn release(&mut self, leaf: usize) {

@@ -8,6 +8,7 @@ pub mod fast;
 pub mod file;
 pub mod gemm;
 pub mod nn;
+pub mod offload;
 pub mod par;
 mod pool;
 pub mod real;

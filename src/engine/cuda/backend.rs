@@ -1,6 +1,7 @@
 //! What runs kernels: a device, or (in tests) an emulator. Tensors live in one *arena*; kernels get
 //! its address and the offset of their jobs in it, so that nothing depends on real addresses.
 
+use super::choose::Costs;
 use super::error::CudaError;
 use super::generate::Kind;
 use std::sync::Arc;
@@ -39,14 +40,39 @@ pub trait Backend {
     /// # Errors
     /// When the device fails.
     fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), CudaError>;
-    /// Runs launches that do not depend on one another.
+    /// Starts a launch. What was written before is there when it runs; it does not depend on other
+    /// launches since the last [`Self::read`].
     ///
     /// # Errors
     /// When a kernel does not compile or the device fails.
-    fn launch(&mut self, launches: &[Launch]) -> Result<(), CudaError>;
+    fn launch(&mut self, launch: Launch) -> Result<(), CudaError>;
     /// Copies out of the arena, after everything launched is done.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or a launch failed.
     fn read(&mut self, at: usize, into: &mut [u8]) -> Result<(), CudaError>;
+    /// Is this source compiled already, here or in the cache on disk?
+    fn ready(&self, _source: &Arc<str>) -> bool {
+        false
+    }
+    /// Measured seconds to compile a kernel; none where nothing is compiled.
+    ///
+    /// # Errors
+    /// When there is no compiler.
+    fn compile_seconds(&mut self) -> Result<Option<f64>, CudaError> {
+        Ok(None)
+    }
+    /// Measured seconds of a launch whose jobs are still in the arena.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn seconds(&mut self, _launch: &Launch) -> Result<f64, CudaError> {
+        Ok(0.0)
+    }
+    /// Costs that an earlier process measured on this device.
+    fn recall(&self) -> Option<Costs> {
+        None
+    }
+    /// Keeps measured costs for later processes.
+    fn keep(&self, _costs: &Costs) {}
 }

@@ -80,14 +80,19 @@ fn fits(p: &Program, held: &dyn Fn(PrimId) -> Option<Dtype>) -> bool {
         Some(Dtype::F32) => 4,
         Some(Dtype::F64) | None => 8,
     };
+    places(p) <= budget::PLACES
+        && p.streams.iter().map(size).sum::<usize>() <= budget::BYTES
+        && p.slots[0] + 2 * p.slots[1] <= budget::SLOTS
+        && additions(p) <= budget::OPS
+        && p.alongs.len() + p.stores.len() + p.numbers.len() <= budget::OPERANDS
+}
+
+/// Arithmetic of the code per element, in single-precision additions.
+pub fn additions(p: &Program) -> f64 {
     let cost = |i: &Instr| match i {
         Instr::Map { op, width: Width::F32, .. } => ops::row(*op).cost,
         Instr::Map { op, width: Width::F64, .. } => 4.0 * ops::row(*op).cost,
         _ => 1.0,
     };
-    places(p) <= budget::PLACES
-        && p.streams.iter().map(size).sum::<usize>() <= budget::BYTES
-        && p.slots[0] + 2 * p.slots[1] <= budget::SLOTS
-        && p.code.iter().map(cost).sum::<f64>() <= budget::OPS
-        && p.alongs.len() + p.stores.len() + p.numbers.len() <= budget::OPERANDS
+    p.code.iter().map(cost).sum()
 }

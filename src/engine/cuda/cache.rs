@@ -4,7 +4,7 @@
 use super::compile::{OPTIONS, Output, compile};
 use super::error::CudaError;
 use crate::files;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Environment variable with the folder; otherwise `$XDG_CACHE_HOME/lpz` or `~/.cache/lpz`.
@@ -45,6 +45,23 @@ impl KernelCache {
         self.folder.as_ref().map(|f| f.join(format!("{:032x}.cubin", h.digest128())))
     }
 
+    /// Is the machine code of `source` kept?
+    pub fn has(&self, source: &str, arch: &str) -> bool {
+        self.path(source, arch).is_some_and(|p| p.exists())
+    }
+
+    /// A text that was kept about a card, for these versions and options.
+    pub fn note(&self, card: &str) -> Option<String> {
+        std::fs::read_to_string(self.path("", card)?.with_extension("txt")).ok()
+    }
+
+    /// Keeps a text about a card.
+    pub fn keep_note(&self, card: &str, text: &str) {
+        if let Some(path) = self.path("", card) {
+            write(&path.with_extension("txt"), text.as_bytes());
+        }
+    }
+
     /// The machine code of `source` for `arch`, from the cache or compiled and kept.
     ///
     /// # Errors
@@ -59,11 +76,16 @@ impl KernelCache {
         }
         let cubin = compile(source, program, arch, Output::Cubin)?;
         if let Some(path) = path {
-            let kept = path.parent().map(std::fs::create_dir_all).transpose();
-            let _ = kept.and_then(|_| files::write_atomic(&path, &cubin));
+            write(&path, &cubin);
         }
         Ok(cubin)
     }
+}
+
+/// What cannot be written is made anew next time.
+fn write(path: &Path, bytes: &[u8]) {
+    let folder = path.parent().map(std::fs::create_dir_all).transpose();
+    let _ = folder.and_then(|_| files::write_atomic(path, bytes));
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
-//! A CUDA device as a backend: one arena in its memory, kernels loaded once per source.
+//! A CUDA device as a backend: one arena in its memory, kernels loaded once per source, copies on
+//! one stream and kernels on another, so that a kernel runs while the next one's tensors are copied.
 
 use super::backend::{Backend, Launch, THREADS};
 use super::cache::KernelCache;
+use super::choose::Costs;
+use super::compile::{Output, compile};
 use super::error::CudaError;
 use super::probe::{devices, driver_error, driver_version, guarded, nvrtc_version};
+use super::sources::source;
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg,
@@ -11,14 +15,20 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The oldest driver that runs what the compiler of CUDA 12 makes.
 const OLDEST_DRIVER: i32 = 12000;
+/// Times that a launch is repeated to be timed.
+const REPEATS: u32 = 20;
 
 /// A device.
 pub struct Device {
     context: Arc<CudaContext>,
-    stream: Arc<CudaStream>,
+    /// Runs kernels and brings results back.
+    kernels: Arc<CudaStream>,
+    /// Copies to the device.
+    copies: Arc<CudaStream>,
     arch: String,
     name: String,
     cache: KernelCache,
@@ -47,16 +57,15 @@ impl Device {
         };
         guarded(|| {
             let context = CudaContext::new(ordinal).map_err(driver_error)?;
-            let stream = context.new_stream().map_err(driver_error)?;
-            Ok(Device {
-                context,
-                stream,
-                arch: info.arch(),
-                name: info.name.clone(),
-                cache: KernelCache::new(nvrtc, driver),
-                loaded: FxHashMap::default(),
-                arena: None,
-            })
+            // SAFETY: the two streams are ordered by `launch` and `read`, slices are never freed
+            // while something runs; tracking would make every copy wait for every kernel.
+            unsafe { context.disable_event_tracking() };
+            let kernels = context.new_stream().map_err(driver_error)?;
+            let copies = context.new_stream().map_err(driver_error)?;
+            let (arch, name) = (info.arch(), info.name.clone());
+            let cache = KernelCache::new(nvrtc, driver);
+            let loaded = FxHashMap::default();
+            Ok(Device { context, kernels, copies, arch, name, cache, loaded, arena: None })
         })
     }
 
@@ -79,7 +88,6 @@ impl Device {
     }
 
     fn start(&mut self, launch: &Launch) -> Result<(), CudaError> {
-        self.load(launch)?;
         let (Some(functions), Some(arena)) = (self.loaded.get(&launch.source), self.arena.as_mut()) else {
             return Err(CudaError::Driver { message: "nothing was reserved".into() });
         };
@@ -91,7 +99,7 @@ impl Device {
                 block_dim: (threads, 1, 1),
                 shared_mem_bytes: 0,
             };
-            let mut call = self.stream.launch_builder(function);
+            let mut call = self.kernels.launch_builder(function);
             call.arg(&mut *arena).arg(&jobs_at);
             // SAFETY: the kernel was generated for these two arguments, and its jobs name offsets of
             // the arena that `run` allocated for them.
@@ -107,14 +115,15 @@ impl Device {
     /// When the device fails.
     pub fn copy_seconds(&mut self, bytes: usize) -> Result<f64, CudaError> {
         guarded(|| {
-            let from = self.stream.alloc_zeros::<u8>(bytes).map_err(|e| out_of_memory(e, bytes))?;
-            let mut to = self.stream.alloc_zeros::<u8>(bytes).map_err(|e| out_of_memory(e, bytes))?;
+            let stream = &self.kernels;
+            let from = stream.alloc_zeros::<u8>(bytes).map_err(|e| out_of_memory(e, bytes))?;
+            let mut to = stream.alloc_zeros::<u8>(bytes).map_err(|e| out_of_memory(e, bytes))?;
             let mut best = f64::INFINITY;
             for _ in 0..10 {
-                self.stream.synchronize().map_err(driver_error)?;
-                let start = std::time::Instant::now();
-                self.stream.memcpy_dtod(&from, &mut to).map_err(driver_error)?;
-                self.stream.synchronize().map_err(driver_error)?;
+                stream.synchronize().map_err(driver_error)?;
+                let start = Instant::now();
+                stream.memcpy_dtod(&from, &mut to).map_err(driver_error)?;
+                stream.synchronize().map_err(driver_error)?;
                 best = best.min(start.elapsed().as_secs_f64());
             }
             Ok(best)
@@ -122,7 +131,7 @@ impl Device {
     }
 }
 
-fn out_of_memory(e: DriverError, bytes: usize) -> CudaError {
+pub(super) fn out_of_memory(e: DriverError, bytes: usize) -> CudaError {
     match e.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::OutOfMemory { bytes },
         _ => driver_error(e),
@@ -135,16 +144,19 @@ impl Backend for Device {
     }
 
     fn reserve(&mut self, bytes: usize) -> Result<(), CudaError> {
+        // After an error something may still run.
+        guarded(|| self.kernels.synchronize().map_err(driver_error))?;
         if self.arena.as_ref().is_some_and(|a| a.len() >= bytes) {
             return Ok(());
         }
         guarded(|| {
             // The old arena goes first: both together may not fit.
             self.arena = None;
+            self.copies.synchronize().map_err(driver_error)?;
             // SAFETY: kernels read only what was written before (inputs and jobs are copied in).
-            let arena = unsafe { self.stream.alloc::<u8>(bytes) };
+            let arena = unsafe { self.copies.alloc::<u8>(bytes) };
             self.arena = Some(arena.map_err(|e| out_of_memory(e, bytes))?);
-            Ok(())
+            self.copies.synchronize().map_err(driver_error)
         })
     }
 
@@ -152,20 +164,58 @@ impl Backend for Device {
         guarded(|| {
             let place = self.arena.as_mut().and_then(|a| a.try_slice_mut(at..at + bytes.len()));
             let mut place = place.ok_or(CudaError::OutOfMemory { bytes: at + bytes.len() })?;
-            self.stream.memcpy_htod(bytes, &mut place).map_err(driver_error)
+            self.copies.memcpy_htod(bytes, &mut place).map_err(driver_error)
         })
     }
 
-    fn launch(&mut self, launches: &[Launch]) -> Result<(), CudaError> {
-        guarded(|| launches.iter().try_for_each(|l| self.start(l)))
+    fn launch(&mut self, launch: Launch) -> Result<(), CudaError> {
+        guarded(|| {
+            self.load(&launch)?;
+            self.kernels.join(&self.copies).map_err(driver_error)?;
+            self.start(&launch)
+        })
     }
 
     fn read(&mut self, at: usize, into: &mut [u8]) -> Result<(), CudaError> {
         guarded(|| {
             let place = self.arena.as_ref().and_then(|a| a.try_slice(at..at + into.len()));
             let place = place.ok_or(CudaError::OutOfMemory { bytes: at + into.len() })?;
-            self.stream.memcpy_dtoh(&place, into).map_err(driver_error)?;
-            self.stream.synchronize().map_err(driver_error)
+            self.kernels.memcpy_dtoh(&place, into).map_err(driver_error)?;
+            // Both: an error leaves nothing running that still reads the caller's memory.
+            self.copies.synchronize().and(self.kernels.synchronize()).map_err(driver_error)
         })
+    }
+
+    fn ready(&self, source: &Arc<str>) -> bool {
+        self.loaded.contains_key(source) || self.cache.has(source, &self.arch)
+    }
+
+    fn compile_seconds(&mut self) -> Result<Option<f64>, CudaError> {
+        let sample = source("pass_whole.cu").unwrap_or_default();
+        let start = Instant::now();
+        compile(&sample, "a sample", &self.arch, Output::Cubin)?;
+        Ok(Some(start.elapsed().as_secs_f64()))
+    }
+
+    fn seconds(&mut self, launch: &Launch) -> Result<f64, CudaError> {
+        guarded(|| {
+            self.start(launch)?;
+            self.kernels.synchronize().map_err(driver_error)?;
+            let start = Instant::now();
+            (0..REPEATS).try_for_each(|_| self.start(launch))?;
+            self.kernels.synchronize().map_err(driver_error)?;
+            Ok(start.elapsed().as_secs_f64() / f64::from(REPEATS))
+        })
+    }
+
+    fn recall(&self) -> Option<Costs> {
+        let text = self.cache.note(&self.name)?;
+        let mut numbers = text.split_whitespace().map(|x| x.parse::<f64>().ok().filter(|x| x.is_finite()));
+        let mut next = || numbers.next().flatten();
+        Some(Costs { compile: next()?, generated: next()?, interpreted: next()? })
+    }
+
+    fn keep(&self, c: &Costs) {
+        self.cache.keep_note(&self.name, &format!("{:e} {:e} {:e}\n", c.compile, c.generated, c.interpreted));
     }
 }

@@ -55,7 +55,7 @@ pub fn places(p: &Program) -> usize {
     p.reductions.iter().filter_map(|r| fold(r.op)).map(|f| f.cuda.places).sum()
 }
 
-fn fold(op: OpId) -> Option<&'static ops::Reduce> {
+pub(super) fn fold(op: OpId) -> Option<&'static ops::Reduce> {
     match &ops::row(op).exec {
         Exec::Reduce(r) => Some(r),
         _ => None,
@@ -92,38 +92,43 @@ fn fault(message: &str) -> CudaError {
 
 /// Device functions of the rows that are used, from their own text.
 fn operators(p: &Program, out: &mut String) -> Result<(), CudaError> {
-    let mut used = BTreeMap::new();
-    for instr in &p.code {
-        if let Instr::Map { op, .. } = instr {
-            used.insert(function(*op), *op);
-        }
+    let maps = p.code.iter().filter_map(|i| match i {
+        Instr::Map { op, .. } => Some((function(*op), *op)),
+        _ => None,
+    });
+    for op in maps.collect::<BTreeMap<_, _>>().into_values() {
+        map_text(op, out)?;
     }
-    for (name, op) in used {
-        let row = ops::row(op);
-        let Exec::Elementwise { cuda, .. } = &row.exec else { return Err(fault("not elementwise")) };
-        let args: Vec<String> = ["T a", "T b", "T c"][..row.values.len()].iter().map(|&s| s.into()).collect();
-        *out += &format!(
-            "template <class T> __device__ __forceinline__ T {name}({}) {{ return {cuda}; }}\n",
-            args.join(", ")
-        );
-    }
-    let mut folds = BTreeMap::new();
-    for r in &p.reductions {
-        folds.insert(ops::row(r.op).name, r.op);
-    }
-    for (name, op) in folds {
-        let f = fold(op).ok_or_else(|| fault("not a reduction"))?.cuda;
-        *out += &format!(
-            "__device__ __forceinline__ void push_{name}(double* s, double x) {{ {} }}\n\
-             __device__ __forceinline__ void merge_{name}(double* s, const double* t) {{ {} }}\n\
-             __device__ __forceinline__ double finish_{name}(const double* s, double n, double p0, double p1) {{ return {}; }}\n",
-            f.push, f.merge, f.finish
-        );
+    let folds = p.reductions.iter().map(|r| (ops::row(r.op).name, r.op));
+    for op in folds.collect::<BTreeMap<_, _>>().into_values() {
+        fold_text(op, out)?;
     }
     Ok(())
 }
 
-fn function(op: OpId) -> String {
+/// The device function of an elementwise row.
+pub(super) fn map_text(op: OpId, out: &mut String) -> Result<(), CudaError> {
+    let row = ops::row(op);
+    let Exec::Elementwise { cuda, .. } = &row.exec else { return Err(fault("not elementwise")) };
+    let args = ["T a", "T b", "T c"][..row.values.len()].join(", ");
+    let name = function(op);
+    *out += &format!("template <class T> __device__ __forceinline__ T {name}({args}) {{ return {cuda}; }}\n");
+    Ok(())
+}
+
+/// The device functions of a streaming reduction.
+pub(super) fn fold_text(op: OpId, out: &mut String) -> Result<(), CudaError> {
+    let (name, f) = (ops::row(op).name, fold(op).ok_or_else(|| fault("not a reduction"))?.cuda);
+    *out += &format!(
+        "__device__ __forceinline__ void push_{name}(double* s, double x) {{ {} }}\n\
+         __device__ __forceinline__ void merge_{name}(double* s, const double* t) {{ {} }}\n\
+         __device__ __forceinline__ double finish_{name}(const double* s, double n, double p0, double p1) {{ return {}; }}\n",
+        f.push, f.merge, f.finish
+    );
+    Ok(())
+}
+
+pub(super) fn function(op: OpId) -> String {
     let row = ops::row(op);
     format!("op_{}{}", row.name, row.values.len())
 }
@@ -149,7 +154,7 @@ fn slot(w: Width, i: usize) -> String {
     }
 }
 /// A double as CUDA reads it back, bit for bit.
-fn literal(x: f64) -> String {
+pub(super) fn literal(x: f64) -> String {
     format!("__longlong_as_double({:#x}LL)", x.to_bits())
 }
 
@@ -229,10 +234,10 @@ impl Body<'_> {
             }
             write!(merge, " merge_{}(s + {at}, t + {at});", ops::row(r.op).name)?;
         }
-        writeln!(self.out, "  static __device__ __forceinline__ void init(double* s) {{{init} }}")?;
+        writeln!(self.out, "  __device__ __forceinline__ void init(double* s) const {{{init} }}")?;
         writeln!(
             self.out,
-            "  static __device__ __forceinline__ void merge(double* s, const double* t) {{{merge} }}"
+            "  __device__ __forceinline__ void merge(double* s, const double* t) const {{{merge} }}"
         )
     }
 

@@ -1,16 +1,19 @@
-//! Evaluates a bound graph on a backend, step by step: the passes of a step are launched together,
-//! numbers and whole-tensor operators are computed on the host in between.
+//! Evaluates a bound graph on a backend, step by step: the passes of a step are launched one after
+//! the other, each when its tensors are copied (so that copies and kernels overlap), and read back
+//! together; numbers and whole-tensor operators are computed on the host in between.
 
 use super::backend::{Backend, Launch};
-use super::batch::{Part, parts};
+use super::batch::{Part, additions, parts};
+use super::choose::{Chooser, How};
 use super::error::CudaError;
 use super::generate::{HEADER, Kind, describe, generate, places, stride};
+use super::interpret;
 use crate::engine::Known;
 use crate::ir::{Bound, BoundId};
 use crate::ops::{self, Exec, Value};
 use crate::plan::lower::{Prim, PrimId, Prims};
 use crate::plan::program::Width;
-use crate::plan::schedule::{Pass, Schedule, Walk};
+use crate::plan::schedule::{Output, Pass, Schedule, Walk};
 use crate::tensor::{Data, Dtype, Tensor};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -24,12 +27,26 @@ const PER_BLOCK: usize = 4096;
 /// Kernels count elements in 32 bits, with room for a last step.
 const MOST: usize = 1 << 31;
 
+/// Most jobs of a launch: the second size of a grid.
+const MOST_JOBS: usize = 65535;
+
+/// What evaluations share.
+pub struct Context<'a> {
+    /// Decides what is compiled and what interpreted.
+    pub chooser: &'a mut Chooser,
+    /// After an error: a wanted node that the failing kernel was for.
+    pub blamed: Option<BoundId>,
+    /// Gets a copy of every launch.
+    pub tap: Option<&'a mut Vec<Launch>>,
+}
+
 /// Evaluates `want`.
 ///
 /// # Errors
 /// When the backend fails; [`CudaError::OutOfMemory`] asks for fewer at once.
 pub fn evaluate(
     backend: &mut dyn Backend,
+    context: &mut Context<'_>,
     graph: &Bound,
     want: &[BoundId],
     known: &dyn Known,
@@ -37,24 +54,42 @@ pub fn evaluate(
     let prims = Prims::lower(graph, want, |n| known.get(n).is_some());
     let schedule = Schedule::new(&prims);
     let n = prims.nodes.len();
-    let mut run =
-        Run { prims: &prims, backend, values: vec![None; n], device: vec![None; n], top: 0, room: 0 };
-    run.load_inputs(known);
-    run.reserve(&schedule)?;
-    let last = schedule.steps.iter().copied().max().unwrap_or(0);
-    for step in 0..=last {
-        for id in (0..n).filter(|&id| schedule.steps[id] == step && !schedule.streamed[id]) {
-            run.hold(id);
-        }
-        let passes: Vec<&Pass> = schedule.passes.iter().filter(|p| p.step == step).collect();
-        run.passes(&passes)?;
+    let mut run = Run {
+        prims: &prims,
+        backend,
+        context,
+        values: vec![None; n],
+        device: vec![None; n],
+        top: 0,
+        room: 0,
+        current: None,
+    };
+    let done = run.all(&schedule, known);
+    if let (Err(_), Some(guilty)) = (&done, run.current) {
+        let for_it = prims.wanted.iter().position(|&w| uses(&prims, w, guilty));
+        context.blamed = for_it.map(|i| want[i]);
     }
-    Ok(prims.wanted.iter().map(|&w| run.tensor(w)).collect())
+    done
 }
 
-struct Run<'a> {
+/// Is `node` computed from `from`?
+fn uses(prims: &Prims, node: PrimId, from: PrimId) -> bool {
+    let (mut seen, mut todo) = (vec![false; node + 1], vec![node]);
+    while let Some(n) = todo.pop() {
+        if n == from {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[n], true) {
+            todo.extend(prims.nodes[n].args());
+        }
+    }
+    false
+}
+
+struct Run<'a, 'b> {
     prims: &'a Prims,
     backend: &'a mut dyn Backend,
+    context: &'a mut Context<'b>,
     /// Values on the host.
     values: Vec<Option<Tensor>>,
     /// Where tensors are in the arena.
@@ -62,16 +97,21 @@ struct Run<'a> {
     /// End of what is used of the arena.
     top: usize,
     room: usize,
+    /// A node of the pass at hand.
+    current: Option<PrimId>,
 }
 
 /// A kernel over one set of tensors.
 struct Job {
-    kind: Kind,
     part: Part,
     pass: Pass,
     source: Arc<str>,
+    header: [i64; HEADER],
     blocks: u32,
-    words: Vec<i64>,
+    /// Element types of what it reads.
+    types: [Vec<Dtype>; 2],
+    /// Where results go.
+    results: Vec<i64>,
 }
 
 /// Where a result will be.
@@ -81,7 +121,23 @@ struct Pending {
     width: Width,
 }
 
-impl Run<'_> {
+impl Run<'_, '_> {
+    fn all(&mut self, schedule: &Schedule, known: &dyn Known) -> Result<Vec<Tensor>, CudaError> {
+        self.load_inputs(known);
+        self.reserve(schedule)?;
+        let last = schedule.steps.iter().copied().max().unwrap_or(0);
+        for step in 0..=last {
+            for id in 0..self.prims.nodes.len() {
+                if schedule.steps[id] == step && !schedule.streamed[id] {
+                    self.hold(id);
+                }
+            }
+            let passes: Vec<&Pass> = schedule.passes.iter().filter(|p| p.step == step).collect();
+            self.passes(&passes)?;
+        }
+        Ok(self.prims.wanted.iter().map(|&w| self.tensor(w)).collect())
+    }
+
     fn load_inputs(&mut self, known: &dyn Known) {
         for (id, node) in self.prims.nodes.iter().enumerate() {
             self.values[id] = match node {
@@ -109,8 +165,8 @@ impl Run<'_> {
                     message: format!("{} elements in a tensor, kernels count to {MOST}", pass.numel),
                 });
             }
-            let states = blocks(pass.numel) as usize * 4 * 8;
-            bytes += pass.outputs.len() * (padded(states) + padded(8 * pass.numel.min(1)) + 1024);
+            let states = blocks(pass.numel) as usize * interpret::PLACES * 8;
+            bytes += pass.outputs.len() * (padded(states) + padded(8 * interpret::WORDS + 1024));
         }
         self.room = bytes;
         self.backend.reserve(bytes)
@@ -198,8 +254,16 @@ impl Run<'_> {
             self.results(job, &mut pending)?;
         }
         let to = self.top;
-        let launches = self.launches(jobs)?;
-        self.backend.launch(&launches)?;
+        for (how, group) in self.groups(jobs)? {
+            self.current = group[0].pass.outputs.first().map(|&o| match o {
+                Output::Reduced(n) | Output::Stored(n) => n,
+            });
+            let launch = self.launch(how, &group)?;
+            if let Some(tap) = &mut self.context.tap {
+                tap.push(launch.clone());
+            }
+            self.backend.launch(launch)?;
+        }
         let mut bytes = vec![0; to - from];
         self.backend.read(from, &mut bytes)?;
         for p in pending {
@@ -209,16 +273,117 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The header and inputs of a job.
+    /// A job, before anything has a place.
     fn job(&mut self, pass: &Pass, part: Part) -> Result<Job, CudaError> {
         let p = &part.program;
-        let types = |nodes: Vec<PrimId>| -> Vec<Dtype> {
-            nodes.iter().map(|&n| self.dtype(n).unwrap_or(Dtype::F64)).collect()
-        };
-        let (streams, alongs) = (types(p.streams.clone()), types(p.alongs.iter().map(|a| a.node).collect()));
+        let dtype = |n: PrimId| self.dtype(n).unwrap_or(Dtype::F64);
+        let streams: Vec<Dtype> = p.streams.iter().map(|&n| dtype(n)).collect();
+        let alongs: Vec<Dtype> = p.alongs.iter().map(|a| dtype(a.node)).collect();
         let source: Arc<str> = generate(p, part.kind, &streams, &alongs)?.into();
         let (header, blocks) = header(pass, &part);
-        let mut words = header.to_vec();
+        let (pass, types) = (pass.clone(), [streams, alongs]);
+        Ok(Job { part, pass, source, header, blocks, types, results: Vec::new() })
+    }
+
+    /// Places of a job's results.
+    fn results(&mut self, job: &mut Job, pending: &mut Vec<Pending>) -> Result<(), CudaError> {
+        let p = &job.part.program;
+        for &(node, width) in &p.stores {
+            let size = if width == Width::F32 { 4 } else { 8 };
+            let at = self.allocate(job.pass.numel * size)?;
+            job.results.push(at as i64);
+            pending.push(Pending { node, at, width });
+        }
+        for r in &p.reductions {
+            let at = self.allocate(8 * self.prims.shapes[r.node].numel())?;
+            job.results.push(at as i64);
+            pending.push(Pending { node: r.node, at, width: Width::F64 });
+        }
+        Ok(())
+    }
+
+    /// Jobs that are one launch: equal kernels over different tensors, and, for each skeleton, all
+    /// jobs that are interpreted.
+    fn groups(&mut self, jobs: Vec<Job>) -> Result<Vec<(How, Vec<Job>)>, CudaError> {
+        let mut work: FxHashMap<Arc<str>, f64> = FxHashMap::default();
+        for j in &jobs {
+            *work.entry(j.source.clone()).or_default() += additions(&j.part.program) * j.pass.numel as f64;
+        }
+        let mut chosen: FxHashMap<Arc<str>, How> = FxHashMap::default();
+        let mut index: FxHashMap<(How, Arc<str>), usize> = FxHashMap::default();
+        let mut groups: Vec<(How, Vec<Job>)> = Vec::new();
+        for mut job in jobs {
+            let how = match chosen.get(&job.source) {
+                Some(&how) => how,
+                None => {
+                    let ready = self.backend.ready(&job.source);
+                    self.context.chooser.choose(ready, &job.source, work[&job.source])
+                }
+            };
+            chosen.insert(job.source.clone(), how);
+            let how = if interpret::fits(&job.part.program) { how } else { How::Generated };
+            if how == How::Interpreted {
+                job.source = interpret::source(job.part.kind)?;
+            }
+            let at = index.entry((how, job.source.clone())).or_insert(groups.len());
+            if groups.get(*at).is_none_or(|g| g.1.len() == MOST_JOBS) {
+                *at = groups.len();
+                groups.push((how, Vec::new()));
+            }
+            groups[*at].1.push(job);
+        }
+        Ok(groups)
+    }
+
+    /// Copies what a group of jobs reads, and describes its launch.
+    fn launch(&mut self, how: How, group: &[Job]) -> Result<Launch, CudaError> {
+        let mut words: Vec<i64> = Vec::new();
+        for job in group {
+            self.words(how, job, &mut words)?;
+        }
+        let jobs_at = self.allocate(8 * words.len())?;
+        self.backend.write(jobs_at, bytemuck::cast_slice(&words))?;
+        let first = &group[0];
+        Ok(Launch {
+            source: first.source.clone(),
+            kind: first.part.kind,
+            program: describe(&first.part.program),
+            blocks: group.iter().map(|j| j.blocks).max().unwrap_or(1),
+            jobs: group.len() as u32,
+            jobs_at,
+        })
+    }
+
+    /// The words of a job, after everything they point to has been copied.
+    fn words(&mut self, how: How, job: &Job, words: &mut Vec<i64>) -> Result<(), CudaError> {
+        let p = &job.part.program;
+        let operands = self.operands(job)?;
+        let mut header = job.header;
+        let places = if how == How::Interpreted { interpret::PLACES } else { places(p) };
+        if job.part.kind == Kind::Whole && places > 0 {
+            header[4] = self.allocate(job.blocks as usize * places * 8)? as i64;
+        }
+        words.extend(header);
+        match how {
+            How::Generated => {
+                words.extend(operands);
+                debug_assert_eq!(words.len() % stride(p), 0);
+            }
+            How::Interpreted => {
+                let description = interpret::describe(p, &operands, &job.types[0], &job.types[1]);
+                let at = self.allocate(8 * description.len())?;
+                self.backend.write(at, bytemuck::cast_slice(&description))?;
+                words.push(at as i64);
+                debug_assert_eq!(words.len() % interpret::STRIDE, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a job's tensors are, where its results go, and its numbers.
+    fn operands(&mut self, job: &Job) -> Result<Vec<i64>, CudaError> {
+        let p = &job.part.program;
+        let mut words = Vec::new();
         for &s in &p.streams {
             words.push(self.place(s)? as i64);
         }
@@ -226,60 +391,11 @@ impl Run<'_> {
             words.push(self.place(a.node)? as i64);
             words.extend([(a.split.1 * a.split.2) as i64, a.split.2 as i64]);
         }
-        if part.kind == Kind::Whole && places(p) > 0 {
-            words[4] = self.allocate(blocks as usize * places(p) * 8)? as i64;
-        }
-        Ok(Job { kind: part.kind, part, pass: pass.clone(), source, blocks, words })
-    }
-
-    /// The outputs and numbers of a job.
-    fn results(&mut self, job: &mut Job, pending: &mut Vec<Pending>) -> Result<(), CudaError> {
-        let p = &job.part.program;
-        for &(node, width) in &p.stores {
-            let size = if width == Width::F32 { 4 } else { 8 };
-            let at = self.allocate(job.pass.numel * size)?;
-            job.words.push(at as i64);
-            pending.push(Pending { node, at, width });
-        }
-        for r in &p.reductions {
-            let at = self.allocate(8 * self.prims.shapes[r.node].numel())?;
-            job.words.push(at as i64);
-            pending.push(Pending { node: r.node, at, width: Width::F64 });
-        }
+        words.extend(&job.results);
         for &n in &p.numbers {
-            job.words.push(self.tensor(n).item().unwrap_or(f64::NAN).to_bits() as i64);
+            words.push(self.tensor(n).item().unwrap_or(f64::NAN).to_bits() as i64);
         }
-        debug_assert_eq!(job.words.len(), stride(p));
-        Ok(())
-    }
-
-    /// Jobs of equal kernels become one launch.
-    fn launches(&mut self, jobs: Vec<Job>) -> Result<Vec<Launch>, CudaError> {
-        let mut index: FxHashMap<Arc<str>, usize> = FxHashMap::default();
-        let mut groups: Vec<Vec<Job>> = Vec::new();
-        for job in jobs {
-            let at = *index.entry(job.source.clone()).or_insert(groups.len());
-            if at == groups.len() {
-                groups.push(Vec::new());
-            }
-            groups[at].push(job);
-        }
-        groups.into_iter().map(|group| self.launch(&group)).collect()
-    }
-
-    fn launch(&mut self, group: &[Job]) -> Result<Launch, CudaError> {
-        let words: Vec<i64> = group.iter().flat_map(|j| j.words.iter().copied()).collect();
-        let jobs_at = self.allocate(8 * words.len())?;
-        self.backend.write(jobs_at, bytemuck::cast_slice(&words))?;
-        let first = &group[0];
-        Ok(Launch {
-            source: first.source.clone(),
-            kind: first.kind,
-            program: describe(&first.part.program),
-            blocks: group.iter().map(|j| j.blocks).max().unwrap_or(1),
-            jobs: group.len() as u32,
-            jobs_at,
-        })
+        Ok(words)
     }
 
     fn keep(&mut self, p: &Pending, bytes: &[u8]) {

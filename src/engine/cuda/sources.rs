@@ -5,6 +5,7 @@
 pub const FILES: &[(&str, &str)] = &[
     ("element.cuh", include_str!("../../../kernels/element.cuh")),
     ("sample.cuh", include_str!("../../../kernels/sample.cuh")),
+    ("interpreter.cuh", include_str!("../../../kernels/interpreter.cuh")),
     ("pass_whole.cu", include_str!("../../../kernels/pass_whole.cu")),
     ("pass_rows.cu", include_str!("../../../kernels/pass_rows.cu")),
     ("pass_columns.cu", include_str!("../../../kernels/pass_columns.cu")),
@@ -33,6 +34,13 @@ pub fn source(name: &str) -> Option<String> {
 /// A skeleton with `pass`, a struct `Pass`, put in place of its sample.
 pub fn skeleton(name: &str, pass: &str) -> String {
     expand(text(name).unwrap_or_default(), Some(pass))
+}
+
+/// A skeleton with the interpreting pass, over `operators`: what its operator numbers mean.
+pub fn interpreting(name: &str, operators: &str) -> String {
+    let pass = expand(text("interpreter.cuh").unwrap_or_default(), None);
+    // One block per multiprocessor is enough: otherwise the assembler saves registers and spills.
+    skeleton(name, &format!("{operators}{pass}")).replace(") pass(", ", 1) pass(")
 }
 
 fn expand(text: &str, pass: Option<&str>) -> String {

@@ -5,13 +5,14 @@
 
 mod dual;
 
+use super::offload::{self, Group};
 use super::real::Real;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 /// Where a matrix lies in a slice: element (i, j) at `offset + i * rs + j * cs`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// First element.
     pub offset: usize,
@@ -61,6 +62,10 @@ pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3]
     check(dst.len(), dv, a.len(), av, b.len(), bv);
     if R::PARTS > 1 {
         return dual::product(dst, a, b, [dv, av, bv], alpha, into, true);
+    }
+    let group = [Group { views: [dv, av, bv], strides: [0; 3], count: 1 }];
+    if offload::offered(dst, a, b, &group, alpha, into) {
+        return;
     }
     let blocks = blocks(dv, bv);
     let out = Shared(dst.as_mut_ptr());
@@ -160,6 +165,9 @@ pub fn batched<R: Real>(
     into: Into,
 ) {
     disjoint((0..count).map(|i| views(i)[0]).collect());
+    if batched_away(count, dst, a, b, &views, alpha, into) {
+        return;
+    }
     let out = Shared(dst.as_mut_ptr());
     let len = dst.len();
     (0..count).into_par_iter().for_each(|i| {
@@ -168,6 +176,26 @@ pub fn batched<R: Real>(
         // SAFETY: views lie inside their slices, and `disjoint` saw that no two destinations meet.
         unsafe { here(out.ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into) }
     });
+}
+
+/// The products of [`batched`] on a device, where there is one and they are worth it. True when they
+/// are done.
+pub(crate) fn batched_away<R: Real>(
+    count: usize,
+    dst: &mut [R],
+    a: &[R],
+    b: &[R],
+    views: impl Fn(usize) -> [View; 3],
+    alpha: f64,
+    into: Into,
+) -> bool {
+    if !offload::installed() {
+        return false;
+    }
+    for [dv, av, bv] in (0..count).map(&views) {
+        check(dst.len(), dv, a.len(), av, b.len(), bv);
+    }
+    offload::offered(dst, a, b, &offload::groups(count, &views), alpha, into)
 }
 
 /// Destinations are blocks of one grid of rows: equal row distance, unit column distance. Two of

@@ -1,6 +1,6 @@
 //! Scaled dot-product attention in two steps, so that the probabilities can be observed.
 
-use crate::tensor::gemm::{Into, View, batched, product_here};
+use crate::tensor::gemm::{Into, View, batched, batched_away, product_here};
 use crate::tensor::real::Real;
 use crate::tensor::simd::{sum1, sum2, top, wide};
 use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
@@ -88,10 +88,16 @@ pub fn attention_probs<R: Real>(t: &mut Tape<R>, q: Heads, k: Heads, mask: Mask)
     let alpha = 1.0 / (q.width as f64).sqrt();
     let mut p = t.buffer(sq.batch * q.count * n * n);
     let (qs, ks) = (t.value(q.var), t.value(k.var));
-    p.par_chunks_mut((n * n).max(1)).enumerate().for_each(|(i, p)| {
+    let views = |i: usize| {
         let (b, h) = (i / q.count, i % q.count);
-        let kv = k.view(sk, b, h / share).t();
-        product_here(p, qs, ks, [View::new(n, n), q.view(sq, b, h), kv], alpha, Into::Set);
+        [View::new(n, n).at(i * n * n), q.view(sq, b, h), k.view(sk, b, h / share).t()]
+    };
+    let away = batched_away(sq.batch * q.count, &mut p, qs, ks, views, alpha, Into::Set);
+    p.par_chunks_mut((n * n).max(1)).enumerate().for_each(|(i, p)| {
+        if !away {
+            let [to, q, k] = views(i);
+            product_here(p, qs, ks, [to.at(0), q, k], alpha, Into::Set);
+        }
         for (s, row) in p.chunks_exact_mut(n).enumerate() {
             masked_softmax(row, s + 1, mask);
         }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use crate::cudaemu::{Arg, Launch, Library, Mode, SCHEDULES};
-use lpzero::engine::cuda::{Backend, Cuda, CudaError, backend, generate::Kind};
+use lpzero::engine::cuda::{Backend, Cuda, CudaError, backend, choose::How, generate::Kind};
 use lpzero::engine::{Engine, Known};
 use lpzero::ir::{Bound, BoundId};
 use lpzero::tensor::Tensor;
@@ -14,6 +14,10 @@ pub struct Emulated {
     seed: u32,
     /// Bytes that may be reserved, to play a small device.
     pub memory: usize,
+    /// Seconds that compiling seems to take; none: everything is generated.
+    pub compile: Option<f64>,
+    /// Launches that wait for a read: they are compiled together.
+    waiting: Vec<backend::Launch>,
     /// Launches so far: skeleton, source, number of jobs.
     pub launched: Vec<(Kind, String, u32)>,
 }
@@ -23,7 +27,15 @@ const POISON: u8 = 0xff;
 
 impl Emulated {
     pub fn new(mode: Mode, seed: u32) -> Self {
-        Emulated { arena: Vec::new(), mode, seed, memory: usize::MAX, launched: Vec::new() }
+        Emulated {
+            arena: Vec::new(),
+            mode,
+            seed,
+            memory: usize::MAX,
+            compile: None,
+            waiting: vec![],
+            launched: vec![],
+        }
     }
 
     fn run(&mut self, library: &Library, which: usize, l: &backend::Launch) -> Result<(), CudaError> {
@@ -76,25 +88,41 @@ impl Backend for Emulated {
         self.arena[at..at + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
-    fn launch(&mut self, launches: &[backend::Launch]) -> Result<(), CudaError> {
-        let (text, names) = together(launches);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let library = Library::build(&text, &names, self.mode).map_err(|e| failed(&launches[0], e))?;
-        launches.iter().enumerate().try_for_each(|(i, l)| self.run(&library, i, l))
+    fn launch(&mut self, launch: backend::Launch) -> Result<(), CudaError> {
+        self.waiting.push(launch);
+        Ok(())
     }
     fn read(&mut self, at: usize, into: &mut [u8]) -> Result<(), CudaError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if let Some(first) = waiting.first() {
+            let (text, names) = together(&waiting);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let library = Library::build(&text, &names, self.mode).map_err(|e| failed(first, e))?;
+            waiting.iter().enumerate().try_for_each(|(i, l)| self.run(&library, i, l))?;
+        }
         into.copy_from_slice(&self.arena[at..at + into.len()]);
         Ok(())
+    }
+    fn ready(&self, source: &std::sync::Arc<str>) -> bool {
+        self.launched.iter().any(|l| l.1 == **source)
+    }
+    fn compile_seconds(&mut self) -> Result<Option<f64>, CudaError> {
+        Ok(self.compile)
+    }
+    /// A picosecond a byte of source: interpreting seems to take longer.
+    fn seconds(&mut self, launch: &backend::Launch) -> Result<f64, CudaError> {
+        Ok(launch.source.len() as f64 * 1e-12)
     }
 }
 
 /// The CUDA engine in emulation under every schedule, which have to give the same bits, and once
 /// under the race detector. Panics where a kernel fails.
-pub struct EverySchedule;
+#[derive(Clone, Copy)]
+pub struct EverySchedule(pub How);
 
 impl EverySchedule {
-    fn once(graph: &Bound, want: &[BoundId], known: &dyn Known, mode: Mode, seed: u32) -> Vec<Tensor> {
-        let mut engine = Cuda::new(Emulated::new(mode, seed));
+    fn once(self, graph: &Bound, want: &[BoundId], known: &dyn Known, mode: Mode, seed: u32) -> Vec<Tensor> {
+        let mut engine = Cuda::new(Emulated::new(mode, seed)).always(self.0);
         engine.try_evaluate(graph, want, known).unwrap_or_else(|e| panic!("{mode:?}, schedule {seed}: {e}"))
     }
 }
@@ -105,42 +133,18 @@ fn bits(t: &[Tensor]) -> Vec<u64> {
 
 impl Engine for EverySchedule {
     fn name(&self) -> &'static str {
-        "cuda-emulated"
+        match self.0 {
+            How::Generated => "cuda-emulated",
+            How::Interpreted => "cuda-emulated, interpreted",
+        }
     }
     fn evaluate(&mut self, graph: &Bound, want: &[BoundId], known: &dyn Known) -> Vec<Tensor> {
-        let out = Self::once(graph, want, known, Mode::InProcess, SCHEDULES[0]);
+        let out = self.once(graph, want, known, Mode::InProcess, SCHEDULES[0]);
         for &seed in &SCHEDULES[1..] {
-            let again = Self::once(graph, want, known, Mode::InProcess, seed);
+            let again = self.once(graph, want, known, Mode::InProcess, seed);
             assert!(bits(&again) == bits(&out), "schedule {seed} gives other bits");
         }
-        Self::once(graph, want, known, Mode::Races, SCHEDULES[0]);
+        self.once(graph, want, known, Mode::Races, SCHEDULES[0]);
         out
-    }
-}
-
-/// Runs nothing and keeps the sources: for tests that compile them.
-#[derive(Default)]
-pub struct Recorder {
-    /// Sources of all launches.
-    pub sources: Vec<(Kind, String)>,
-}
-
-impl Backend for Recorder {
-    fn name(&self) -> &'static str {
-        "recorder"
-    }
-    fn reserve(&mut self, _: usize) -> Result<(), CudaError> {
-        Ok(())
-    }
-    fn write(&mut self, _: usize, _: &[u8]) -> Result<(), CudaError> {
-        Ok(())
-    }
-    fn launch(&mut self, launches: &[backend::Launch]) -> Result<(), CudaError> {
-        self.sources.extend(launches.iter().map(|l| (l.kind, l.source.to_string())));
-        Ok(())
-    }
-    fn read(&mut self, _: usize, into: &mut [u8]) -> Result<(), CudaError> {
-        into.fill(0);
-        Ok(())
     }
 }

@@ -236,19 +236,21 @@ inline void permute(unsigned *v, unsigned n, unsigned seed, uint32_t &rng) {
 
 struct Span { char *base; size_t size; };
 inline Span module_tls() { // the TLS block of the module this header was compiled into
-  Span s{};
+  // The address is taken before the walk: to look it up within could wait for a thread that loads a
+  // library, which waits for the walk to end.
+  struct Search { char *mine; Span found; } search{reinterpret_cast<char *>(&tls), {}};
   dl_iterate_phdr(
       [](dl_phdr_info *i, size_t, void *p) {
+        Search &s = *static_cast<Search *>(p);
         for (int k = 0; k < i->dlpi_phnum; k++) {
           Span c{static_cast<char *>(i->dlpi_tls_data), i->dlpi_phdr[k].p_memsz};
-          char *mine = reinterpret_cast<char *>(&tls);
-          if (i->dlpi_phdr[k].p_type == PT_TLS && c.base && mine >= c.base && mine < c.base + c.size)
-            return *static_cast<Span *>(p) = c, 1;
+          if (i->dlpi_phdr[k].p_type == PT_TLS && c.base && s.mine >= c.base && s.mine < c.base + c.size)
+            return s.found = c, 1;
         }
         return 0;
       },
-      &s);
-  return s;
+      &search);
+  return search.found;
 }
 
 // Dynamic shared memory: CUDA source names it in `extern __shared__ T NAME[];`, so the symbol is NAME.
