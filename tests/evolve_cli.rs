@@ -135,11 +135,23 @@ fn several_benchmarks_count_by_their_worst_or_their_mean() {
         assert_eq!(best["all"]["n"], 72);
         ok(lpz(dir.path(), &["verify", over, "--quiet"]));
     }
-    refused(lpz(dir.path(), &{
-        let mut args = run("free", "m", "1");
-        args.extend(["--bench", "other.jsonl", "--metric", "score", "--metric", "score", "--metric", "score"]);
-        args
-    }), "3 metrics for 2 benchmarks");
+    refused(
+        lpz(dir.path(), &{
+            let mut args = run("free", "m", "1");
+            args.extend([
+                "--bench",
+                "other.jsonl",
+                "--metric",
+                "score",
+                "--metric",
+                "score",
+                "--metric",
+                "score",
+            ]);
+            args
+        }),
+        "3 metrics for 2 benchmarks",
+    );
 }
 
 #[test]
@@ -203,7 +215,10 @@ fn no_time_is_a_run_that_ends_in_order() {
     ok(lpz(dir.path(), &args));
     assert_eq!(result(dir.path(), "none").1.lines().count(), 1);
     // More time brings it to where a run of its own would be.
-    ok(lpz(dir.path(), &["evolve", "--resume", "none", "--iterations", "6", "--beside", "baselines", "--quiet"]));
+    ok(lpz(
+        dir.path(),
+        &["evolve", "--resume", "none", "--iterations", "6", "--beside", "baselines", "--quiet"],
+    ));
     ok(lpz(dir.path(), &run("free", "full", "1")));
     assert_eq!(result(dir.path(), "none").1, result(dir.path(), "full").1);
 }

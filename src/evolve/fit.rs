@@ -149,8 +149,9 @@ mod tests {
         assert!(c[0] > 0.0 && c[1] < 0.0 && (c[0] / c[1] + 2.0).abs() < 0.4, "{c:?}");
         // The residual of least squares is orthogonal to what was fitted.
         for j in [3, 7] {
-            let fitted: f64 =
-                (0..n).map(|i| (target.ranks[i] - c[0] * columns[3][i] - c[1] * columns[7][i]) * columns[j][i]).sum();
+            let fitted: f64 = (0..n)
+                .map(|i| (target.ranks[i] - c[0] * columns[3][i] - c[1] * columns[7][i]) * columns[j][i])
+                .sum();
             assert!(fitted.abs() < 1e-12);
         }
         assert_eq!(coefficients(&target, &[&columns[3], &columns[3]]), None);

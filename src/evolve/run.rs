@@ -194,9 +194,7 @@ const END: f64 = 0.6;
 
 impl Clock<'_> {
     fn late(&self) -> bool {
-        self.seconds.is_some_and(|s| {
-            self.started.elapsed().as_secs_f64() + self.left.get().min(END * s) >= s
-        })
+        self.seconds.is_some_and(|s| self.started.elapsed().as_secs_f64() + self.left.get().min(END * s) >= s)
     }
 
     fn over(&self) -> bool {
@@ -212,7 +210,11 @@ fn ending(job: &Job<'_>) -> f64 {
     let mut specs = vec![job.run.plan.settings.capture];
     specs.extend(job.references.iter().filter(|r| !r.baseline).map(|r| r.program.capture));
     let mut different: Vec<CaptureSpec> = Vec::new();
-    specs.into_iter().for_each(|s| if !different.contains(&s) { different.push(s) });
+    specs.into_iter().for_each(|s| {
+        if !different.contains(&s) {
+            different.push(s)
+        }
+    });
     let all = unseen + parts.search.archs.len();
     (unseen + (different.len() - 1) * all) as f64 / rayon::current_num_threads() as f64
 }

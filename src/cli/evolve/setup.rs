@@ -135,7 +135,9 @@ impl Subjects {
         let parts =
             Parts { search: part(s.search), validation: part(s.validation), test: part(s.test), seed };
         for (b, used) in self.used.iter().enumerate() {
-            for p in [&parts.search, &parts.validation, &parts.test].into_iter().filter(|p| !p.archs.is_empty()) {
+            for p in
+                [&parts.search, &parts.validation, &parts.test].into_iter().filter(|p| !p.archs.is_empty())
+            {
                 let n = p.bench.iter().filter(|x| **x == b).count();
                 if n < SMALLEST_PART {
                     return Err(CliError::new(format!(

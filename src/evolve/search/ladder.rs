@@ -121,7 +121,8 @@ impl Search<'_> {
         let alive: Vec<usize> = (0..all.len()).filter(|&i| all[i].alive).collect();
         let roots: Vec<NodeId> = alive.iter().map(|&i| all[i].root).collect();
         let eval: &mut dyn Evaluator = &mut *self.eval;
-        let rows = self.terms.scores((eval, self.halt), &self.dag, &roots, self.settings.capture, &rung.archs)?;
+        let rows =
+            self.terms.scores((eval, self.halt), &self.dag, &roots, self.settings.capture, &rung.archs)?;
         for (&i, row) in alive.iter().zip(&rows) {
             self.judge_one(&mut all[i], row, rung, first, last);
         }
