@@ -77,7 +77,19 @@ impl Lpz {
     }
     /// Scores, after a run that succeeds; and what was said on standard error.
     fn scores(&self, programs: &[&str], device: &str) -> (Vec<f64>, String) {
-        let fixed = ["--model", "tiny.json", "--batch", "2", "--seq", "8", "--json", "--device", device];
+        let fixed = [
+            "--model",
+            "tiny.json",
+            "--batch",
+            "2",
+            "--seq",
+            "8",
+            "--threads",
+            "2",
+            "--json",
+            "--device",
+            device,
+        ];
         let out = self.run(&[&["run"], programs, &fixed[..]].concat());
         let err = String::from_utf8(out.stderr).unwrap();
         assert!(out.status.success(), "{err}");
@@ -161,7 +173,7 @@ fn short_memory() {
         |e: &str| (1..9).flat_map(|i| ["-e".into(), e.replace('#', &i.to_string())]).collect::<Vec<String>>();
     let eight = eight("sum l in linear { norm(l.weight * l.grad * #) }");
     let eight: Vec<&str> = eight.iter().map(String::as_str).collect();
-    let (halved, err) = lpz(60_000).scores(&eight, "cuda");
+    let (halved, err) = lpz(200_000).scores(&eight, "cuda");
     assert!(err.contains("batches of programs were halved"), "{err}");
     assert!(close(&halved, &lpz(0).scores(&eight, "cpu").0));
     let said = lpz(1000).refusal(&PROGRAMS, "cuda");
