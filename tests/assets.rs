@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use lpzero::data::Text;
-use lpzero::model::{Batch, Config, Model};
+use lpzero::model::{Config, Model};
 use lpzero::site::{CaptureSpec, Field, Kind, Sink, SiteId, Source};
 use lpzero::tensor::Tensor;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn a_real_tokenizer_cuts_real_text() {
     let ratio = bytes.len() as f64 / words.len() as f64;
     assert!((3.0..5.0).contains(&ratio), "{ratio} bytes a token");
     let one = words.batch(0, 2, 16, 30522, 0).unwrap();
-    assert_eq!(one.next.as_ref().unwrap()[..15], one.ids[1..16]);
+    assert_eq!(one.labels.as_ref().unwrap()[..15], one.ids[1..16]);
     assert_eq!(one, words.batch(0, 2, 16, 30522, 0).unwrap());
     assert_ne!(one.ids, words.batch(1, 2, 16, 30522, 0).unwrap().ids);
     let small = words.batch(0, 2, 16, 1000, 0).unwrap_err();
@@ -58,8 +58,7 @@ fn a_benchmark_architecture_sees_real_text() {
          "feed_forward_dimension": 512, "num_feed_forward": 1},
         {"operation_type": "LT", "operation_parameter": "DFT", "num_operation_heads": 4,
          "feed_forward_dimension": 512, "num_feed_forward": 3}]}}"#;
-    let tokens = Text::open(&text, Some(&tokenizer)).unwrap().batch(0, 2, 32, 30522, 0).unwrap();
-    let batch = Batch::new(tokens.ids, tokens.next, 2, 32).unwrap();
+    let batch = Text::open(&text, Some(&tokenizer)).unwrap().batch(0, 2, 32, 30522, 0).unwrap();
     let mut model = Model::<f32>::new(Config::from_text(config).unwrap(), vec![batch], 0).unwrap();
     let sites = model.outline().sites.iter().enumerate();
     let wants: Vec<(SiteId, Field)> =

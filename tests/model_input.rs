@@ -114,7 +114,7 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
     let batch = Batch::random(50, 1, 4, 1, 0).unwrap();
     let said = error(Model::<f32>::new(Config::from_json(&big).unwrap(), batch.clone(), 0));
     assert!(said.contains("GiB"), "{said}");
-    assert!(error(Batch::random(50, 1 << 40, 1 << 40, 9, 0)).contains("too many"));
+    assert!(error(Batch::random(50, 1 << 40, 1 << 40, 9, 0).map_err(ModelError::from)).contains("too many"));
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn batches_that_do_not_fit() {
     assert!(error(model(vec![label])).contains("token 77"));
     let long = Batch::new(vec![1; 600], None, 1, 600).unwrap();
     assert!(error(model(vec![long])).contains("512 positions"));
-    assert!(error(Batch::new(vec![1, 2], None, 1, 3)).contains("token ids"));
-    assert!(error(Batch::new(vec![1, 2], Some(vec![1]), 1, 2)).contains("labels"));
+    assert!(error(Batch::new(vec![1, 2], None, 1, 3).map_err(ModelError::from)).contains("token ids"));
+    assert!(error(Batch::new(vec![1, 2], Some(vec![1]), 1, 2).map_err(ModelError::from)).contains("labels"));
     let two = [Batch::new(vec![1, 2], None, 1, 2).unwrap(), Batch::new(vec![1], None, 1, 1).unwrap()];
     assert!(error(model(two.to_vec())).contains("sizes"));
 }

@@ -6,7 +6,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-use lpzero::data::TokenBatch;
 use lpzero::engine::Reference;
 use lpzero::ir::prepare::Prepared;
 use lpzero::ir::{Dag, Program};
@@ -48,8 +47,7 @@ fn json(case: &Path, name: &str) -> Value {
 }
 
 fn model(case: &Path) -> Model<f64> {
-    let tokens = TokenBatch::read(&case.join("inputs.safetensors")).unwrap();
-    let batch = Batch::new(tokens.ids, tokens.labels, tokens.batch, tokens.seq).unwrap();
+    let batch = Batch::read(&case.join("inputs.safetensors")).unwrap();
     let mut model = Model::new(Config::from_json(&json(case, "config")).unwrap(), vec![batch], 0).unwrap();
     model.load(&case.join("model.safetensors")).unwrap();
     model

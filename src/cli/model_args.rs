@@ -3,12 +3,12 @@
 use super::Global;
 use super::error::CliError;
 use crate::bench::Bench;
-use crate::data::{Text, TokenBatch, Tokens};
+use crate::data::{Batch, Text, Tokens};
 use crate::engine::Engine;
 use crate::engine::cuda::{self, CudaError, Device, OnFailure, Remark};
 use crate::engine::{Cpu, Reference};
 use crate::ir::key::{Key, key_of};
-use crate::model::{Batch, Config, Model, ModelError};
+use crate::model::{Config, Model, ModelError};
 use crate::site::{
     CaptureSpec, Field, OBJECTIVES, Objective, Outline, Sink, SiteId, Source, SourceError, option,
 };
@@ -175,7 +175,7 @@ impl DataArgs {
     /// A file that cannot be read.
     pub fn tokens(&self) -> Result<Tokens, CliError> {
         Ok(match (&self.inputs, &self.text) {
-            (Some(path), _) => Tokens::File(TokenBatch::read(path)?),
+            (Some(path), _) => Tokens::File(Batch::read(path)?),
             (_, Some(path)) => Tokens::Text(Text::open(path, self.tokenizer.as_deref())?),
             _ => Tokens::Random,
         })
@@ -205,11 +205,7 @@ impl DataArgs {
         seed: u64,
     ) -> Result<Vec<Batch>, SourceError> {
         let (batch, seq) = (self.batch as usize, self.seq as usize);
-        let make = |i| {
-            let t = tokens.batch(i, batch, seq, config.vocab(), seed)?;
-            Ok(Batch::new(t.ids, t.labels.or(t.next), t.batch, t.seq)?)
-        };
-        (0..count).map(make).collect()
+        (0..count).map(|i| tokens.batch(i, batch, seq, config.vocab(), seed)).collect()
     }
 
     /// A model of `config` in the wanted precision, its data drawn by `seed`.

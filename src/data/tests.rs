@@ -17,8 +17,8 @@ fn bytes_give_disjoint_windows_and_next_tokens() {
         let b = tokens.batch(index, 2, 10, 256, 7).unwrap();
         assert_eq!(b, tokens.batch(index, 2, 10, 256, 7).unwrap());
         let next: Vec<u32> = b.ids.iter().map(|i| i + 1).collect();
-        assert_eq!(b.next, Some(next));
-        assert_eq!(b.each_sample()[1].ids, b.ids[10..]);
+        assert_eq!(b.labels, Some(next));
+        assert_eq!(b.sample(1).ids, b.ids[10..]);
         all.extend(b.ids);
     }
     all.sort_unstable();
@@ -60,7 +60,7 @@ fn random_tokens_fill_the_vocabulary() {
     let b = Tokens::Random.batch(0, 4, 64, 11, 0).unwrap();
     assert_eq!(b.ids.len(), 256);
     assert_eq!(b.ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 11);
-    assert_eq!(b.ids[1..64], b.next.as_ref().unwrap()[..63]);
+    assert_eq!(b.ids[1..64], b.labels.as_ref().unwrap()[..63]);
     assert_ne!(b.ids, Tokens::Random.batch(1, 4, 64, 11, 0).unwrap().ids);
 }
 
@@ -72,13 +72,13 @@ fn files_of_ids_are_checked() {
         file(&safetensors::serialize([("input_ids", view)], None).unwrap())
     };
     let (_dir, path) = write(&[1, 2, 3, 4, 5, 6], vec![2, 3]);
-    let batch = TokenBatch::read(&path).unwrap();
+    let batch = Batch::read(&path).unwrap();
     assert_eq!((batch.batch, batch.seq, batch.ids.as_slice()), (2, 3, &[1, 2, 3, 4, 5, 6][..]));
     let message = batch.check_vocab(6).unwrap_err().message;
-    assert!(message.contains("input id 6 (sequence 1, position 2)"), "{message}");
+    assert!(message.contains("token 6 (sequence 1, position 2)"), "{message}");
     assert!(Tokens::File(batch).batch(1, 2, 3, 9, 0).is_err());
     let (_dir, path) = write(&[1, -2], vec![1, 2]);
-    assert!(TokenBatch::read(&path).unwrap_err().message.contains("number 1 is -2"));
+    assert!(Batch::read(&path).unwrap_err().message.contains("number 1 is -2"));
     let (_dir, path) = write(&[1, 2], vec![2]);
-    assert!(TokenBatch::read(&path).unwrap_err().message.contains("not [batch, seq]"));
+    assert!(Batch::read(&path).unwrap_err().message.contains("not [batch, seq]"));
 }

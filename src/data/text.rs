@@ -1,6 +1,6 @@
 //! Text as tokens.
 
-use super::{TokenBatch, error};
+use super::{Batch, error};
 use crate::random::Stream;
 use crate::site::SourceError;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Text {
         seq: usize,
         vocab: usize,
         seed: u64,
-    ) -> Result<TokenBatch, SourceError> {
+    ) -> Result<Batch, SourceError> {
         self.check(batch, seq, vocab)?;
         let windows = (self.tokens.len() - 1) / seq;
         let mut order: Vec<usize> = (0..windows).collect();
@@ -92,7 +92,7 @@ impl Text {
             ids.extend_from_slice(&self.tokens[start..start + seq]);
             next.extend_from_slice(&self.tokens[start + 1..=start + seq]);
         }
-        Ok(TokenBatch { batch, seq, ids, next: Some(next), labels: None })
+        Ok(Batch { ids, labels: Some(next), batch, seq })
     }
 
     fn check(&self, batch: usize, seq: usize, vocab: usize) -> Result<(), SourceError> {

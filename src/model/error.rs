@@ -91,3 +91,10 @@ impl From<ModelError> for SourceError {
         SourceError { help: e.help().map(str::to_owned), message: e.to_string() }
     }
 }
+
+impl From<SourceError> for ModelError {
+    /// What is wrong with a batch.
+    fn from(e: SourceError) -> Self {
+        ModelError::batch(e.message, e.help.unwrap_or_default())
+    }
+}

@@ -1,6 +1,6 @@
 //! FlexiBERT: an ELECTRA encoder with one operation per layer.
 
-use super::batch::Batch;
+use super::Batch;
 use super::config::{Flavor, FlexiBert, FlexiLayer, Operation};
 use super::net::Net;
 use super::plan::{Init, LinearSpec, Part, Plan};

@@ -1,6 +1,6 @@
 //! The families' stages behind one face: embedding, blocks, objective.
 
-use super::batch::Batch;
+use super::Batch;
 use super::config::Config;
 use super::net::Net;
 use super::plan::Plan;

@@ -1,6 +1,6 @@
 //! GPT-2: pre-norm decoder blocks, shared by the plain and the flexible family.
 
-use super::batch::Batch;
+use super::Batch;
 use super::config::Gpt2;
 use super::net::Net;
 use super::plan::{LinearSpec, Part, Plan};

@@ -1,7 +1,7 @@
 //! LiteTransformerSearch's GPT-2: widths per layer, adaptive embedding (Baevski and Auli, ICLR 2019)
 //! and projected adaptive softmax with tied tables.
 
-use super::batch::Batch;
+use super::Batch;
 use super::config::Gpt2Flex;
 use super::gpt2::{self, Block};
 use super::net::Net;

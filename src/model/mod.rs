@@ -4,7 +4,6 @@
 //! the tape (embedding, blocks, head). [`Model`] runs them: forward, gradients, and Hessian-vector
 //! products by running the same tape over dual numbers. Only what is demanded is computed.
 
-mod batch;
 mod checkpoint;
 mod config;
 mod drawn;
@@ -21,12 +20,12 @@ mod params;
 mod plan;
 mod run;
 
-pub use batch::Batch;
 pub use config::{Config, Flavor, FlexiBert, FlexiLayer, Gpt2, Gpt2Flex, Operation};
 pub use error::ModelError;
 pub use language::{LanguageModel, TakeGradient, describe};
 pub use plan::{Init, ParamId, ParamSpec, Part, Plan};
 
+pub use crate::data::Batch;
 use crate::site::Outline;
 use crate::tensor::Tensor;
 use crate::tensor::real::Base;

@@ -1,7 +1,10 @@
-//! Token batches.
+//! One minibatch of token sequences.
 
-use super::error::ModelError;
+use super::error;
 use crate::random::Stream;
+use crate::site::SourceError;
+use crate::tensor::file::TensorFile;
+use std::path::Path;
 
 /// One minibatch of token sequences, row-major `[batch, seq]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,16 +30,16 @@ impl Batch {
         labels: Option<Vec<u32>>,
         batch: usize,
         seq: usize,
-    ) -> Result<Self, ModelError> {
+    ) -> Result<Self, SourceError> {
         let n = batch.checked_mul(seq);
         if batch == 0 || seq == 0 || n != Some(ids.len()) {
-            return Err(ModelError::batch(
+            return Err(wrong(
                 format!("a batch of {batch} sequences of {seq} tokens cannot have {} token ids", ids.len()),
                 "give batch * seq token ids, at least one",
             ));
         }
         if let Some(l) = labels.as_ref().filter(|l| l.len() != ids.len()) {
-            return Err(ModelError::batch(
+            return Err(wrong(
                 format!("{} labels for {} token ids", l.len(), ids.len()),
                 "give one label per token id",
             ));
@@ -54,11 +57,11 @@ impl Batch {
         batch: usize,
         seq: usize,
         count: usize,
-    ) -> Result<Vec<Self>, ModelError> {
+    ) -> Result<Vec<Self>, SourceError> {
         let span = seq.saturating_add(1);
         let need = span.saturating_mul(batch).saturating_mul(count);
         if batch == 0 || seq == 0 || tokens.len() < need {
-            return Err(ModelError::batch(
+            return Err(wrong(
                 format!(
                     "{count} batches of {batch} sequences of {seq} tokens need {need} tokens, there are {}",
                     tokens.len()
@@ -84,14 +87,41 @@ impl Batch {
         seq: usize,
         count: usize,
         seed: u64,
-    ) -> Result<Vec<Self>, ModelError> {
+    ) -> Result<Vec<Self>, SourceError> {
         let mut stream = Stream::new(seed, "tokens");
         let n = seq.saturating_add(1).saturating_mul(batch).saturating_mul(count);
         if n > 1 << 32 {
-            return Err(ModelError::batch(format!("{n} random tokens are too many"), "take a smaller batch"));
+            return Err(wrong(format!("{n} random tokens are too many"), "take a smaller batch"));
         }
         let tokens: Vec<u32> = (0..n).map(|_| stream.below(vocab) as u32).collect();
         Batch::from_stream(&tokens, batch, seq, count)
+    }
+
+    /// Reads `input_ids` and, where present, `labels` (I64, `[batch, seq]`).
+    ///
+    /// # Errors
+    /// A file that cannot be read; other shapes; negative ids, named.
+    pub fn read(path: &Path) -> Result<Self, SourceError> {
+        let file = TensorFile::open(path)?;
+        let (dims, ids) = file.integers("input_ids")?;
+        let &[batch, seq] = dims.as_slice() else {
+            let help = "one row of token ids per sequence";
+            return Err(error(path, format!("input_ids has shape {dims:?}, not [batch, seq]"), help));
+        };
+        if ids.is_empty() {
+            return Err(error(path, "input_ids is empty".to_owned(), "one row of token ids per sequence"));
+        }
+        let labels = if file.dims("labels").is_some() {
+            let (label_dims, labels) = file.integers("labels")?;
+            if label_dims != dims {
+                let what = format!("labels has shape {label_dims:?}, input_ids {dims:?}");
+                return Err(error(path, what, "give one label per token"));
+            }
+            Some(unsigned(path, "labels", &labels)?)
+        } else {
+            None
+        };
+        Ok(Batch { ids: unsigned(path, "input_ids", &ids)?, labels, batch, seq })
     }
 
     /// Sequence `i` alone.
@@ -110,22 +140,48 @@ impl Batch {
     ///
     /// # Errors
     /// When a token or a position has none.
-    pub fn check(&self, vocab: usize, positions: usize) -> Result<(), ModelError> {
+    pub fn check(&self, vocab: usize, positions: usize) -> Result<(), SourceError> {
         if self.seq > positions {
-            return Err(ModelError::batch(
+            return Err(wrong(
                 format!("sequences of {} tokens, but the model has {positions} positions", self.seq),
                 format!("take --seq {positions} or less"),
             ));
         }
-        let labels = self.labels.iter().flatten();
-        if let Some(id) = self.ids.iter().chain(labels).find(|&&id| id as usize >= vocab) {
-            return Err(ModelError::batch(
-                format!("token {id} in the batch, but the vocabulary has {vocab} tokens"),
-                "use the tokenizer the model was made for, or a model with a larger vocabulary",
-            ));
+        self.check_vocab(vocab)
+    }
+
+    /// Checks that every token has a row in a vocabulary of that size.
+    ///
+    /// # Errors
+    /// The first token that has none, with its place.
+    pub fn check_vocab(&self, vocab: usize) -> Result<(), SourceError> {
+        for list in [Some(&self.ids), self.labels.as_ref()].into_iter().flatten() {
+            if let Some(at) = list.iter().position(|id| *id as usize >= vocab) {
+                let (row, column) = (at / self.seq, at % self.seq);
+                return Err(wrong(
+                    format!(
+                        "token {} (sequence {row}, position {column}) is not in the vocabulary of {vocab}",
+                        list[at]
+                    ),
+                    "use ids of the model's own tokenizer, or a config with a larger vocabulary",
+                ));
+            }
         }
         Ok(())
     }
+}
+
+fn wrong(message: impl Into<String>, help: impl Into<String>) -> SourceError {
+    SourceError { message: message.into(), help: Some(help.into()) }
+}
+
+fn unsigned(path: &Path, what: &str, ids: &[i64]) -> Result<Vec<u32>, SourceError> {
+    let convert = |(i, id): (usize, &i64)| {
+        u32::try_from(*id).map_err(|_| {
+            error(path, format!("{what} number {i} is {id}"), "token ids are whole numbers from 0")
+        })
+    };
+    ids.iter().enumerate().map(convert).collect()
 }
 
 #[cfg(test)]
