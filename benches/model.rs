@@ -60,6 +60,8 @@ fn main() {
         println!("usage: cargo bench --bench model -- BENCH.jsonl [ARCHITECTURES] [BATCH] [SEQ]");
         return;
     };
+    // As the command does: this thread is one of the workers.
+    rayon::ThreadPoolBuilder::new().use_current_thread().build_global().unwrap();
     let number = |i: usize, default: usize| args.get(i).map_or(default, |a| a.parse().unwrap());
     let (count, batch, seq) = (number(1, 10), number(2, 8), number(3, 128));
     let mut bench = Bench::read(Path::new(path)).unwrap();

@@ -14,7 +14,7 @@ use crate::data::Tokens;
 use crate::evolve::inputs::inputs;
 use crate::ir::prepare::Prepared;
 use crate::model::Config;
-use crate::score::many::alone;
+use crate::score::many::beside;
 use crate::site::{Source, SourceError};
 use crate::tensor::Dtype;
 use clap::{Args, ValueEnum};
@@ -246,7 +246,7 @@ impl Work<'_> {
                         }
                     }
                 };
-                scope.spawn(move || if workers == 1 { work() } else { alone(work) });
+                scope.spawn(move || beside(workers, work));
             }
             drop(send);
             for (i, done) in receive {

@@ -109,14 +109,19 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Starts the worker threads, of which this one is the first: what it does in parallel begins at once
+/// instead of being handed to a sleeping thread. Commands that answer while something computes stay out.
+fn start_threads(cli: &Cli) -> Result<(), CliError> {
+    let n = cli.global.threads.map_or(0, usize::from);
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(n);
+    let waits = matches!(cli.command, Command::Repl(_) | Command::Lsp(_));
+    let builder = if waits { builder } else { builder.use_current_thread() };
+    builder.build_global().map_err(|e| CliError::new(format!("cannot start worker threads: {e}")))
+}
+
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
     cli.global.device.choose(cli.global.quiet);
-    if let Some(n) = cli.global.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(usize::from(n))
-            .build_global()
-            .map_err(|e| CliError::new(format!("cannot start {n} threads: {e}")))?;
-    }
+    start_threads(&cli)?;
     match cli.command {
         Command::Bench(args) => bench::run(args, &cli.global),
         Command::Check(args) => check::run(&args, &cli.global),

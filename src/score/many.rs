@@ -70,10 +70,7 @@ impl Many<'_> {
             for _ in 0..workers {
                 let (send, next, halt) = (send.clone(), &next, &halt);
                 let work = move || self.work(programs, count, open, next, halt, &send);
-                scope.spawn(move || match workers {
-                    1 => work(),
-                    _ => alone(work),
-                });
+                scope.spawn(move || beside(workers, work));
             }
             drop(send);
             for (i, result) in receive {
@@ -133,8 +130,14 @@ impl Many<'_> {
     }
 }
 
+/// Runs the work of one of several workers beside a thread that waits for it: with all threads where it is
+/// the only one and there are some.
+pub fn beside(workers: usize, work: impl FnOnce() + Send) {
+    if workers == 1 && rayon::current_num_threads() > 1 { work() } else { alone(work) }
+}
+
 /// Runs `work` in a thread pool of one, so that workers do not compete for cores.
-pub fn alone(work: impl FnOnce() + Send) {
+fn alone(work: impl FnOnce() + Send) {
     match rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build() {
         Ok(pool) => pool.install(work),
         Err(_) => work(),
