@@ -13,6 +13,10 @@ use std::marker::PhantomData;
 const LANES: usize = 32;
 /// Columns that a reduction along an outer axis folds side by side.
 const COLUMNS: usize = 16;
+/// Exponentials that are computed before they are added up.
+const BLOCK: usize = 256;
+/// Rows of exponentials, likewise.
+const ROWS: usize = 8;
 
 /// State of a fold.
 pub type State = [f64; 4];
@@ -329,7 +333,7 @@ impl SumExp {
     /// A sum of exponentials below `old`, as one below `top`.
     #[inline(always)]
     fn rescaled(sum: f64, old: f64, top: f64) -> f64 {
-        let moved = if old == top { sum } else { sum * Real::exp(old - top) };
+        let moved = sum * Real::exp(old - top);
         if old == f64::NEG_INFINITY { 0.0 } else { moved }
     }
 }
@@ -348,24 +352,18 @@ impl Fold for SumExp {
     #[inline(always)]
     fn tile<T: Real>(s: &mut State, tile: &[T]) {
         let top = lanes(tile, f64::NEG_INFINITY, |a, x: T| larger(a, x.widen()), larger);
-        let (chunks, rest) = tile.as_chunks::<LANES>();
+        // A block of exponentials before the first is widened: what was just stored cannot be loaded
+        // in other pieces without a wait. Loops, for what `map` calls is not compiled for the
+        // instruction set at hand.
         let mut sum = 0.0;
-        let mut acc = [0.0; LANES];
-        for c in chunks {
-            // All of them before the first is widened: in vectors of their own width. A loop, for
-            // what `map` calls is not compiled for the instruction set at hand.
-            let mut e = [T::of(0.0); LANES];
-            for (e, &x) in e.iter_mut().zip(c) {
+        let mut e = [T::of(0.0); BLOCK];
+        for block in tile.chunks(BLOCK) {
+            for (e, &x) in e.iter_mut().zip(block) {
                 *e = Self::term(x, T::of(top));
             }
-            for (a, e) in acc.iter_mut().zip(e) {
-                *a += e.widen();
-            }
+            sum += lanes(&e[..block.len()], 0.0, |a, x: T| a + x.widen(), plus);
         }
-        for &x in rest {
-            sum += Self::term(x, T::of(top)).widen();
-        }
-        Self::merge(s, &[top, sum + lanes(&acc, 0.0, plus, plus), 0.0, 0.0]);
+        Self::merge(s, &[top, sum, 0.0, 0.0]);
     }
     #[inline(always)]
     fn push(s: &mut State, x: f64) {
@@ -382,23 +380,36 @@ impl Fold for SumExp {
                 *t = if x > *t || is_nan(x) { x } else { *t };
             }
         }
-        for i in 0..N {
-            s[1][i] = Self::rescaled(s[1][i], s[0][i], top[i].widen());
-            s[0][i] = top[i].widen();
-        }
-        for row in rows.chunks(stride) {
-            let mut e = [T::of(0.0); N];
-            for (e, (&x, &t)) in e.iter_mut().zip(row.iter().zip(&top)) {
-                *e = Self::term(x, t);
+        // Rare after the first rows: the largest of n elements in random order changes log n times.
+        if s[0].iter().zip(&top).any(|(s, t)| *s != t.widen()) {
+            for i in 0..N {
+                s[1][i] = Self::rescaled(s[1][i], s[0][i], top[i].widen());
+                s[0][i] = top[i].widen();
             }
-            for (s, e) in s[1].iter_mut().zip(e) {
-                *s += e.widen();
+        }
+        let mut e = [[T::of(0.0); N]; ROWS];
+        for rows in rows.chunks(stride * ROWS) {
+            let count = rows.len().div_ceil(stride).min(ROWS);
+            for (r, e) in e[..count].iter_mut().enumerate() {
+                let row = &rows[r * stride..][..N];
+                for (e, (&x, &t)) in e.iter_mut().zip(row.iter().zip(&top)) {
+                    *e = Self::term(x, t);
+                }
+            }
+            for e in &e[..count] {
+                for (s, e) in s[1].iter_mut().zip(e) {
+                    *s += e.widen();
+                }
             }
         }
     }
     #[inline(always)]
     fn merge(s: &mut State, l: &State) {
         if l[0] == f64::NEG_INFINITY {
+            return;
+        }
+        if s[0] == f64::NEG_INFINITY {
+            *s = *l;
             return;
         }
         let top = larger(s[0], l[0]);
