@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use half::bf16;
-use lpzero::data::TokenBatch;
 use lpzero::engine::cuda::choose::How;
 use lpzero::engine::cuda::{Cuda, Device, blas};
 use lpzero::engine::{Cpu, Engine, Known, Reference};
@@ -199,7 +198,7 @@ impl Source for Narrow<'_> {
 }
 
 fn model<T: Base>(case: &Path) -> Model<T> {
-    let tokens = TokenBatch::read(&case.join("inputs.safetensors")).unwrap();
+    let tokens = Batch::read(&case.join("inputs.safetensors")).unwrap();
     let batch = Batch::new(tokens.ids, tokens.labels, tokens.batch, tokens.seq).unwrap();
     let config = serde_json::from_str(&std::fs::read_to_string(case.join("config.json")).unwrap()).unwrap();
     let mut model = Model::new(Config::from_json(&config).unwrap(), vec![batch], 0).unwrap();
