@@ -303,7 +303,8 @@ impl<T: Base> Source for Model<T> {
         let all: FxHashSet<_> = wants.iter().copied().filter(|(_, f)| pass_of(*f) > Pass::Weights).collect();
         if !stacked.is_empty() && self.apart(spec.batches, objective, &all) {
             let report = self.each(spec, objective, &all, sink);
-            return Ok(announce(report, sink));
+            announce(report, sink);
+            return Ok(());
         }
         let mut report = Report::default();
         let once = single.iter().any(|(_, f)| pass_of(*f) > Pass::Weights);

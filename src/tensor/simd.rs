@@ -66,7 +66,7 @@ fn join<R: Real>(mut acc: [R; LANES]) -> R {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
-            acc[i] = acc[i] + acc[i + half];
+            acc[i] += acc[i + half];
         }
         half /= 2;
     }

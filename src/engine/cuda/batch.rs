@@ -15,6 +15,8 @@ mod budget {
     pub const PLACES: usize = 12;
     /// Bytes per element of the tensors read; 8 elements are held.
     pub const BYTES: usize = 24;
+    /// Registers of both together: two a byte (8 elements of 4 bytes a register), four a double.
+    pub const TOGETHER: usize = 76;
     /// Slots of f32 elements; those of f64 count twice.
     pub const SLOTS: usize = 32;
     /// Arithmetic per element, in additions: eight copies of it are the kernel's code.
@@ -80,8 +82,10 @@ fn fits(p: &Program, held: &dyn Fn(PrimId) -> Option<Dtype>) -> bool {
         Some(Dtype::F32) => 4,
         Some(Dtype::F64) | None => 8,
     };
+    let bytes = p.streams.iter().map(size).sum::<usize>();
     places(p) <= budget::PLACES
-        && p.streams.iter().map(size).sum::<usize>() <= budget::BYTES
+        && bytes <= budget::BYTES
+        && 2 * bytes + 4 * places(p) <= budget::TOGETHER
         && p.slots[0] + 2 * p.slots[1] <= budget::SLOTS
         && additions(p) <= budget::OPS
         && p.alongs.len() + p.stores.len() + p.numbers.len() <= budget::OPERANDS

@@ -56,7 +56,7 @@ impl Planes {
     unsafe fn fill<R: Real>(&self, x: &Shared<R>, v: View, out: &mut [R::Base], parallel: bool) {
         let (_, width, far, near) = self.lines(v);
         let (value, tangent) = out.split_at_mut(self.len());
-        let line = |(i, (value, tangent)): (usize, (&mut [R::Base], &mut [R::Base]))| {
+        let line = |i: usize, value: &mut [R::Base], tangent: &mut [R::Base]| {
             for (j, (value, tangent)) in value.iter_mut().zip(tangent).enumerate() {
                 // SAFETY: the caller's.
                 let x = unsafe { *x.ptr().add(v.offset + i * far + j * near) };
@@ -66,9 +66,13 @@ impl Planes {
         let width = width.max(1);
         if parallel {
             let lines = value.par_chunks_mut(width).zip(tangent.par_chunks_mut(width));
-            lines.with_min_len((CHUNK / width).max(1)).enumerate().for_each(line);
+            lines.with_min_len((CHUNK / width).max(1)).enumerate().for_each(|(i, (v, t))| line(i, v, t));
         } else {
-            value.chunks_mut(width).zip(tangent.chunks_mut(width)).enumerate().for_each(line);
+            value
+                .chunks_mut(width)
+                .zip(tangent.chunks_mut(width))
+                .enumerate()
+                .for_each(|(i, (v, t))| line(i, v, t));
         }
     }
 
@@ -79,7 +83,7 @@ impl Planes {
     unsafe fn put<R: Real>(&self, from: &[R::Base], dst: &Shared<R>, v: View, into: Into, parallel: bool) {
         let (_, width, far, near) = self.lines(v);
         let (value, tangent) = from.split_at(self.len());
-        let line = |(i, (value, tangent)): (usize, (&[R::Base], &[R::Base]))| {
+        let line = |i: usize, value: &[R::Base], tangent: &[R::Base]| {
             for (j, (&value, &tangent)) in value.iter().zip(tangent).enumerate() {
                 // SAFETY: the caller's.
                 let to = unsafe { &mut *dst.ptr().add(v.offset + i * far + j * near) };
@@ -90,9 +94,9 @@ impl Planes {
         let width = width.max(1);
         if parallel {
             let lines = value.par_chunks(width).zip(tangent.par_chunks(width));
-            lines.with_min_len((CHUNK / width).max(1)).enumerate().for_each(line);
+            lines.with_min_len((CHUNK / width).max(1)).enumerate().for_each(|(i, (v, t))| line(i, v, t));
         } else {
-            value.chunks(width).zip(tangent.chunks(width)).enumerate().for_each(line);
+            value.chunks(width).zip(tangent.chunks(width)).enumerate().for_each(|(i, (v, t))| line(i, v, t));
         }
     }
 }

@@ -38,7 +38,8 @@ const KEPT: usize = 1024;
 
 /// A matrix by its formula and size, and every one that was made.
 type Formula = fn(usize) -> Vec<f64>;
-static MADE: LazyLock<Mutex<FxHashMap<(Part, usize), Arc<[f64]>>>> = LazyLock::new(Mutex::default);
+type Made = FxHashMap<(Part, usize), Arc<[f64]>>;
+static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
 
 /// What a transform is made of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
