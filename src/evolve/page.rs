@@ -75,9 +75,6 @@ fn rows(report: &Report) -> Vec<(bool, Vec<String>)> {
 }
 
 fn tested(f: &Figures) -> Vec<String> {
-    if f.n == 0 {
-        return vec!["-".to_owned(); 5];
-    }
     vec![
         three(Some(f.tau_a)),
         f.tau_a_ci.map_or(String::new(), |i| format!("{:.3} to {:.3}", i.lo, i.hi)),
@@ -98,7 +95,7 @@ fn whiskers(report: &Report) -> Vec<Whisker> {
         interval: f.tau_a_ci.map(|i| (i.lo, i.hi)),
         marked,
     };
-    let found = report.best.iter().filter(|e| e.test.n > 0).map(|e| one(&e.name, &e.test, false));
+    let found = report.best.iter().map(|e| one(&e.name, &e.test, false));
     found.chain(report.known.iter().filter_map(|k| Some(one(&k.name, k.test.as_ref()?, true)))).collect()
 }
 
@@ -123,11 +120,11 @@ fn front(page: &mut Page, report: &Report, state: &State) {
     page.heading("Fitness and complexity");
     let hall = state.hall.members.iter().map(|m| (m.complexity, m.fitness.value)).collect();
     let of = |get: fn(&Entry) -> f64| report.best.iter().map(|e| (e.complexity, get(e))).collect();
-    let mut series = vec![Series { name: "search, hall of fame".into(), points: hall }];
-    if report.best.iter().any(|e| e.test.n > 0) {
-        series.push(Series { name: "validation, reported".into(), points: of(|e| e.validation.tau_a) });
-        series.push(Series { name: "test, reported".into(), points: of(|e| e.test.tau_a) });
-    }
+    let series = [
+        Series { name: "search, hall of fame".into(), points: hall },
+        Series { name: "validation, reported".into(), points: of(|e| e.validation.tau_a) },
+        Series { name: "test, reported".into(), points: of(|e| e.test.tau_a) },
+    ];
     let axes = Axes { title: "", x: "nodes", y: "fitness, τ-a", size: (620, 360) };
     page.figure(&points(&axes, &series), "");
 }
@@ -136,8 +133,7 @@ fn against(page: &mut Page, report: &Report, parts: &Parts) {
     page.heading("Scores against the truth");
     page.text("By ranks over all parts together: what a rank correlation sees.");
     let truth = average_ranks(&parts.all().truth);
-    let ends =
-        [0, parts.search.archs.len(), parts.search.archs.len() + parts.validation.archs.len(), truth.len()];
+    let ends = [0, parts.search.archs.len(), parts.search.archs.len() + parts.validation.archs.len(), truth.len()];
     for e in report.best.iter().take(PLOTTED).filter(|e| e.scores.len() == truth.len()) {
         let ranks = average_ranks(&e.scores);
         let series: Vec<Series> = ["search", "validation", "test"]
