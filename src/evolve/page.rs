@@ -133,7 +133,8 @@ fn against(page: &mut Page, report: &Report, parts: &Parts) {
     page.heading("Scores against the truth");
     page.text("By ranks over all parts together: what a rank correlation sees.");
     let truth = average_ranks(&parts.all().truth);
-    let ends = [0, parts.search.archs.len(), parts.search.archs.len() + parts.validation.archs.len(), truth.len()];
+    let ends =
+        [0, parts.search.archs.len(), parts.search.archs.len() + parts.validation.archs.len(), truth.len()];
     for e in report.best.iter().take(PLOTTED).filter(|e| e.scores.len() == truth.len()) {
         let ranks = average_ranks(&e.scores);
         let series: Vec<Series> = ["search", "validation", "test"]

@@ -216,7 +216,8 @@ fn ending(job: &Job<'_>) -> f64 {
         }
     });
     let all = unseen + parts.search.archs.len();
-    (unseen + (different.len() - 1) * all) as f64 / rayon::current_num_threads() as f64
+    // Half as much again for scores and statistics.
+    1.5 * (unseen + (different.len() - 1) * all) as f64 / rayon::current_num_threads() as f64
 }
 
 fn spent(state: &State, budget: &Budget, clock: &Clock<'_>) -> Option<String> {

@@ -12,8 +12,7 @@ pub fn fronts<P: AsRef<[f64]>>(points: &[P]) -> Vec<usize> {
     let n = points.len();
     let dominates = |i: usize, j: usize| dominates(points[i].as_ref(), points[j].as_ref());
     let mut front = vec![usize::MAX; n];
-    let mut dominated_by: Vec<usize> =
-        (0..n).map(|i| (0..n).filter(|&j| dominates(j, i)).count()).collect();
+    let mut dominated_by: Vec<usize> = (0..n).map(|i| (0..n).filter(|&j| dominates(j, i)).count()).collect();
     let mut current: Vec<usize> = (0..n).filter(|&i| dominated_by[i] == 0).collect();
     let mut rank = 0;
     while !current.is_empty() {
