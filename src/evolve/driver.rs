@@ -2,7 +2,7 @@
 //! reduction cache and the tensors of earlier runs kept as far as memory allows.
 
 use super::evaluator::{Evaluator, EvaluatorError, Outcome};
-use super::held::{Held, Kept};
+use super::held::{Held, Kept, bytes, largest};
 use crate::engine::Engine;
 use crate::ir::bind::{Reductions, bind_prepared};
 use crate::ir::key::Key;
@@ -175,30 +175,6 @@ impl<'a> Driver<'a> {
             Err(_) => Vec::new(),
         };
         bound.graph.roots.iter().map(terms).collect()
-    }
-}
-
-/// Bytes of a tensor of these sizes at single precision.
-fn bytes(dims: &[usize]) -> usize {
-    4 * dims.iter().product::<usize>()
-}
-
-/// The size up to which all tensors of all architectures fit into `memory` together.
-fn largest<'o>(outlines: impl Iterator<Item = &'o Outline>, memory: usize) -> usize {
-    let fields = outlines.flat_map(|o| &o.sites).flat_map(|s| &s.fields);
-    let usual = |f: &&(Field, _)| !matches!(f.0, Field::Hvp | Field::StoredWeight | Field::StoredGrad);
-    let mut sizes: Vec<usize> = fields.filter(usual).map(|(_, d)| bytes(d)).collect();
-    sizes.sort_unstable();
-    let mut total = 0usize;
-    let over = sizes.iter().position(|&b| {
-        total = total.saturating_add(b);
-        total > memory
-    });
-    match over {
-        None => usize::MAX,
-        Some(0) => 0,
-        // Where a size fits only in part none of it is kept.
-        Some(i) => sizes[i].saturating_sub(1),
     }
 }
 

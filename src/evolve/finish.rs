@@ -5,10 +5,12 @@
 
 use super::evaluator::{Evaluator, EvaluatorError};
 use super::figures::{Figures, Part};
+use super::judge::Judge;
 use super::population::{Hall, Individual};
 use super::rounding::rounded;
 use super::search::ranking;
 use super::space::{Genome, Space};
+use super::tidy::tidied;
 use crate::ir::{Dag, NodeId, Program};
 use crate::site::CaptureSpec;
 use serde::{Deserialize, Serialize};
@@ -108,6 +110,8 @@ pub struct Finish<'a> {
     pub space: &'a dyn Space,
     /// Parts.
     pub parts: &'a Parts,
+    /// What a ranking of the search part is worth.
+    pub judge: &'a Judge,
     /// What is run for every program.
     pub capture: CaptureSpec,
     /// Programs reported at most.
@@ -126,7 +130,8 @@ pub fn report(hall: &Hall, f: &Finish<'_>, eval: &mut dyn Evaluator) -> Result<R
     let known = references(f, eval)?;
     // Twice as many as are kept: those without a score on an unseen architecture fall out.
     let chosen: Vec<&Individual> = choose(hall, f, eval)?.into_iter().take(2 * f.keep).collect();
-    let genomes: Vec<Genome> = chosen.iter().map(|i| i.genome.clone()).collect();
+    let genomes: Vec<(Genome, f64)> = chosen.iter().map(|i| (i.genome.clone(), i.fitness.sign)).collect();
+    let genomes = tidied(genomes, f.judge, eval, f.capture, &f.parts.search.archs)?;
     let genomes = rounded(genomes, eval, f.capture, &f.parts.search.archs)?;
     let mut dag = Dag::default();
     let mut programs = Vec::new();
@@ -134,7 +139,11 @@ pub fn report(hall: &Hall, f: &Finish<'_>, eval: &mut dyn Evaluator) -> Result<R
     for (i, genome) in chosen.into_iter().zip(genomes) {
         if let Ok(root) = f.space.lower(&genome, &mut dag) {
             programs.push(program(root, f.capture));
-            kept.push(Individual { genome, ..i.clone() });
+            let complexity = match &genome {
+                Genome::Expr(e) => nodes(e),
+                Genome::Genes(_) => i.complexity,
+            };
+            kept.push(Individual { genome, complexity, ..i.clone() });
         }
     }
     let archs: Vec<usize> = [&f.parts.search, &f.parts.validation, &f.parts.test]
@@ -157,6 +166,13 @@ pub fn report(hall: &Hall, f: &Finish<'_>, eval: &mut dyn Evaluator) -> Result<R
         best.push(entry(i, name, &scores, &known, f));
     }
     Ok(Report { best, known: known.into_iter().map(|k| k.0).collect() })
+}
+
+/// Nodes of an expression, equal ones once.
+fn nodes(e: &super::expr::Expr) -> f64 {
+    let mut dag = Dag::default();
+    e.lower(&mut dag);
+    dag.nodes().len() as f64
 }
 
 fn program(root: NodeId, capture: CaptureSpec) -> Program {

@@ -32,6 +32,30 @@ impl Kept {
     }
 }
 
+/// Bytes of a tensor of these sizes at single precision.
+pub fn bytes(dims: &[usize]) -> usize {
+    4 * dims.iter().product::<usize>()
+}
+
+/// The size up to which all tensors of all architectures fit into `memory` together.
+pub fn largest<'o>(outlines: impl Iterator<Item = &'o Outline>, memory: usize) -> usize {
+    let fields = outlines.flat_map(|o| &o.sites).flat_map(|s| &s.fields);
+    let usual = |f: &&(Field, _)| !matches!(f.0, Field::Hvp | Field::StoredWeight | Field::StoredGrad);
+    let mut sizes: Vec<usize> = fields.filter(usual).map(|(_, d)| bytes(d)).collect();
+    sizes.sort_unstable();
+    let mut total = 0usize;
+    let over = sizes.iter().position(|&b| {
+        total = total.saturating_add(b);
+        total > memory
+    });
+    match over {
+        None => usize::MAX,
+        Some(0) => 0,
+        // Where a size fits only in part none of it is kept.
+        Some(i) => sizes[i].saturating_sub(1),
+    }
+}
+
 /// A source over what was kept and a model that is built when needed.
 pub struct Held<'a> {
     outline: &'a Outline,

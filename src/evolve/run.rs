@@ -2,6 +2,7 @@
 //! checkpoints on the way, and everything written at the end.
 
 use super::checkpoint;
+use super::clock::{Clock, ending, spent};
 use super::evaluator::{Evaluator, EvaluatorError};
 use super::exhaustive;
 use super::finish::{self, Finish, Parts, Reference, Report};
@@ -10,13 +11,11 @@ use super::judge::Judge;
 use super::population::Algorithm;
 use super::rules::Counted;
 use super::search::{Search, State};
-use super::settings::Budget;
 use super::space::free::Text;
 use super::space::{Genome, Space};
 use crate::ir::Dag;
-use crate::site::CaptureSpec;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Why a run failed.
@@ -109,7 +108,7 @@ pub fn run(
             Err(e) if e.halted => continue,
             other => other?,
         }
-        clock.left.set(search.seconds_per_architecture() * ending(&job));
+        clock.left.set(search.seconds_per_architecture() * ending(job.parts, settings.capture, job.references));
         let (hits, misses) = (search.terms.hits, search.terms.misses);
         let seconds = started.elapsed().as_secs_f64();
         progress(&Status { state: &search.state, seconds, hits, misses });
@@ -180,59 +179,6 @@ fn restore(search: &mut Search<'_>, folder: &Folder, job: &Job<'_>) -> Result<()
     Ok(())
 }
 
-/// The clock of a session: what is left for the search after the end was set aside.
-struct Clock<'a> {
-    started: Instant,
-    seconds: Option<f64>,
-    /// Seconds that the end will take.
-    left: Cell<f64>,
-    stop: &'a AtomicBool,
-}
-
-/// Most of the time that is set aside for the end.
-const END: f64 = 0.6;
-
-impl Clock<'_> {
-    fn late(&self) -> bool {
-        self.seconds.is_some_and(|s| self.started.elapsed().as_secs_f64() + self.left.get().min(END * s) >= s)
-    }
-
-    fn over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.late()
-    }
-}
-
-/// Runs of architectures at the end, per thread: those that selection did not see are run for the
-/// reported programs, and every architecture for known proxies that need a run of their own.
-fn ending(job: &Job<'_>) -> f64 {
-    let parts = job.parts;
-    let unseen = parts.validation.archs.len() + parts.test.archs.len();
-    let mut specs = vec![job.run.plan.settings.capture];
-    specs.extend(job.references.iter().filter(|r| !r.baseline).map(|r| r.program.capture));
-    let mut different: Vec<CaptureSpec> = Vec::new();
-    specs.into_iter().for_each(|s| {
-        if !different.contains(&s) {
-            different.push(s)
-        }
-    });
-    let all = unseen + parts.search.archs.len();
-    // Half as much again for scores and statistics.
-    1.5 * (unseen + (different.len() - 1) * all) as f64 / rayon::current_num_threads() as f64
-}
-
-fn spent(state: &State, budget: &Budget, clock: &Clock<'_>) -> Option<String> {
-    if clock.stop.load(Ordering::Relaxed) {
-        return Some(format!("interrupted after {} generations", state.generation));
-    }
-    if budget.iterations.is_some_and(|n| state.generation >= n) {
-        return Some("all iterations done".into());
-    }
-    if budget.evaluations.is_some_and(|n| state.evaluations >= n) {
-        return Some("all evaluations done".into());
-    }
-    clock.late().then(|| format!("time is up after {} generations", state.generation))
-}
-
 fn save(search: &Search<'_>, job: &Job<'_>) -> Result<(), RunError> {
     let Some(folder) = job.folder else { return Ok(()) };
     let text =
@@ -252,9 +198,12 @@ fn note(file: &mut RunFile, state: &State, started: Instant, hits: u64, misses: 
 }
 
 fn conclude(job: &Job<'_>, state: &State, eval: &mut dyn Evaluator) -> Result<Report, RunError> {
+    let (settings, part) = (&job.run.plan.settings, &job.parts.search);
+    let judge = Judge::new(settings.measure, settings.over, part.truth.clone(), &part.bench);
     let finish = Finish {
         space: job.space,
         parts: job.parts,
+        judge: &judge,
         capture: job.run.plan.settings.capture,
         keep: job.run.plan.keep,
         references: job.references,

@@ -115,9 +115,10 @@ pub struct EvolveArgs {
     /// Programs reported
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub keep: usize,
-    /// Known proxies shown beside: trivial baselines, or classical proxies too
-    #[arg(long, value_enum, default_value_t = Beside::Classical)]
-    pub beside: Beside,
+    /// Known proxies shown beside: trivial baselines, or classical proxies too [default: classical;
+    /// baselines under a budget of time, for classical ones take longer than the search]
+    #[arg(long, value_enum)]
+    pub beside: Option<Beside>,
     /// Run the algorithm random too, with as many evaluations, into DIR/control, and show it beside
     #[arg(long)]
     pub control: bool,
@@ -149,10 +150,17 @@ pub struct EvolveArgs {
 pub enum Beside {
     /// None
     None,
-    /// Trivial baselines
+    /// Trivial baselines that need no run of the model
     Baselines,
-    /// Baselines and classical proxies
+    /// All trivial baselines and classical proxies
     Classical,
+}
+
+impl EvolveArgs {
+    /// Known proxies shown beside.
+    pub fn beside(&self) -> Beside {
+        self.beside.unwrap_or(if self.time.is_some() { Beside::Baselines } else { Beside::Classical })
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

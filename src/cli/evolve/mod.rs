@@ -103,7 +103,7 @@ fn session(
 ) -> Result<(RunFile, Report), CliError> {
     let plan = &start.run.plan;
     let subjects = &start.subjects;
-    let (references, reference_dag) = references(args.beside);
+    let (references, reference_dag) = references(args.beside());
     let batches = references.iter().map(|r| batches(&r.program)).max().unwrap_or(1);
     let source = |i: usize| open(subjects, i, batches);
     let engine = || -> Box<dyn Engine> { subjects.data.engine.make() };

@@ -17,7 +17,7 @@ use crate::evolve::space::Space;
 use crate::evolve::space::free::FreeSpace;
 use crate::evolve::space::vocab::{Form, VocabSpace};
 use crate::evolve::split::{SMALLEST_PART, split};
-use crate::ir::Dag;
+use crate::ir::{Dag, Node, NodeId};
 use crate::ir::key::{Key, key_of};
 use crate::lang::Library;
 use crate::model::Config;
@@ -259,7 +259,8 @@ pub fn references(beside: Beside) -> (Vec<Reference>, Dag) {
     for (baseline, names) in groups {
         for name in *names {
             let found = library.resolve(&format!("std::{name}"), &mut dag).unwrap_or_default();
-            out.extend(found.into_iter().map(|p| Reference {
+            let wanted = |p: &crate::ir::Program| beside == Beside::Classical || !reads_tensors(&dag, p.root);
+            out.extend(found.into_iter().filter(|p| wanted(&p.program)).map(|p| Reference {
                 name: format!("std::{name}"),
                 baseline: *baseline,
                 program: p.program,
@@ -267,6 +268,16 @@ pub fn references(beside: Beside) -> (Vec<Reference>, Dag) {
         }
     }
     (out, dag)
+}
+
+/// Does the program read any field of a site?
+fn reads_tensors(dag: &Dag, node: NodeId) -> bool {
+    match dag.node(node) {
+        Node::Field { .. } => true,
+        Node::Op { args, .. } => args.iter().any(|&a| reads_tensors(dag, a)),
+        Node::Fold { body, .. } => reads_tensors(dag, *body),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 
 mod barrier;
 mod ladder;
+mod step;
 
 use super::analysis::Analysis;
 use super::bank::Bank;
-use super::evaluator::{Evaluator, EvaluatorError, Halt};
+use super::evaluator::{Evaluator, Halt};
 use super::judge::Judge;
-use super::population::{Algorithm, Hall, Individual, Make};
+use super::population::{Hall, Individual, Make};
 use super::rules::Counted;
 use super::settings::Settings;
 use super::space::{Genome, Space};
@@ -20,6 +21,7 @@ use crate::ir::Dag;
 use crate::ir::key::{Key, key_of};
 use crate::random::Stream;
 use ladder::{Candidate, Rung};
+use step::Broken;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
@@ -28,13 +30,6 @@ const ATTEMPTS: usize = 40;
 
 /// Share of the first generation that is drawn at random where probes were measured.
 const UNSEEN: usize = 4;
-
-/// Most that a probe may cost besides the passes of the model that all share, in forward passes: there
-/// are many.
-const PROBE_COST: f64 = 0.01;
-
-/// Draws for one probe at most.
-const PROBE_DRAWS: usize = 4;
 
 /// A population of its own.
 #[derive(Clone, Debug, Default)]
@@ -108,13 +103,6 @@ impl State {
             history: Vec::new(),
         }
     }
-}
-
-/// What has to be taken back when a generation is broken off.
-#[derive(Default)]
-struct Broken {
-    met: Vec<Key>,
-    fingerprints: Vec<Key>,
 }
 
 /// A running search.
@@ -197,81 +185,6 @@ impl<'a> Search<'a> {
         self.bank.update(&terms);
         self.terms = terms;
         self.state = state;
-    }
-
-    /// One generation. One that was broken off leaves no trace: the error says `halted`.
-    ///
-    /// # Errors
-    /// When an architecture cannot be run; when it was told to stop.
-    pub fn step(&mut self) -> Result<(), EvaluatorError> {
-        let (counts, evaluations, ill_typed) =
-            (self.state.rules.counts.clone(), self.state.evaluations, self.state.ill_typed);
-        self.broken = Broken::default();
-        let candidates = self.measured();
-        if candidates.is_err() {
-            self.state.rules.counts = counts;
-            self.state.evaluations = evaluations;
-            self.state.ill_typed = ill_typed;
-            for k in &self.broken.met {
-                self.state.met.remove(k);
-            }
-            for k in &self.broken.fingerprints {
-                self.state.fingerprints.remove(k);
-            }
-            self.terms.roll_back();
-        }
-        self.advance(&candidates?);
-        self.terms.settle();
-        Ok(())
-    }
-
-    /// The candidates of a generation with their fitness.
-    fn measured(&mut self) -> Result<Vec<Candidate>, EvaluatorError> {
-        let mut probes = self.probes();
-        self.measure_fully(&mut probes)?;
-        self.bank.update(&self.terms);
-        let mut candidates = self.propose_all(!probes.is_empty());
-        self.evaluate(&mut candidates)?;
-        self.bank.update(&self.terms);
-        probes.append(&mut candidates);
-        Ok(probes)
-    }
-
-    fn advance(&mut self, candidates: &[Candidate]) {
-        let settings = self.settings;
-        for (i, island) in self.state.islands.iter_mut().enumerate() {
-            let born = self.state.evaluations;
-            let new = candidates.iter().filter(|c| c.island == i).filter_map(|c| c.individual(born));
-            island.members.extend(new);
-            let all = std::mem::take(&mut island.members);
-            island.members = settings.algorithm.survivors(all, settings.population);
-        }
-        for c in candidates {
-            if let Some(i) = c.individual(self.state.evaluations) {
-                self.state.hall.offer(&i);
-            }
-        }
-        self.state.generation += 1;
-        self.migrate();
-        self.restart();
-        self.record();
-    }
-
-    /// Short terms for the bank, measured on every search architecture in one go before anything else.
-    fn probes(&mut self) -> Vec<Candidate> {
-        let wanted = self.settings.algorithm != Algorithm::Random && self.space.looks();
-        if self.state.generation > 0 || !wanted {
-            return Vec::new();
-        }
-        let pass = self.eval.number(0, "flops", None).unwrap_or(0.0).max(1.0);
-        let islands = self.state.islands.len();
-        let settings = self.settings;
-        let one = |slot: usize| {
-            let mut s = Stream::new(settings.seed, &format!("evolve/probe/{slot}"));
-            let c = self.space.probe(&mut s).and_then(|g| self.admit(g, slot % islands))?;
-            (c.cost % pass <= PROBE_COST * pass).then_some(c)
-        };
-        (0..PROBE_DRAWS * settings.probes).filter_map(one).take(settings.probes).collect()
     }
 
     fn propose_all(&mut self, probed: bool) -> Vec<Candidate> {

@@ -3,11 +3,11 @@
 //! search architectures only. Programs made so are sums of known terms: they cost nothing to score.
 
 use super::super::super::bank::{Bank, Column};
-use super::super::super::expr::{Expr, Head};
+use super::super::super::expr::Expr;
 use super::super::super::fit::{Basis, coefficients};
+use super::super::super::tidy::{Arithmetic, apply};
 use super::FreeSpace;
 use super::vary::round;
-use crate::ops::{self, Attrs, OpId, Position};
 use crate::random::Stream;
 
 /// Shares of the known terms that one choice looks at: a narrow view makes programs differ.
@@ -22,33 +22,15 @@ const TERMS: usize = 8;
 /// Digits of coefficients; the [end](super::super::super::rounding) of a run takes away what is too many.
 const DIGITS: usize = 3;
 
-/// The arithmetic that is needed to combine terms, looked up by symbol.
-struct Arithmetic {
-    add: OpId,
-    sub: OpId,
-    mul: OpId,
-    neg: Option<OpId>,
-}
-
-fn arithmetic() -> Option<Arithmetic> {
-    let find = |s: &str| ops::by_symbol(s, Position::Infix);
-    Some(Arithmetic {
-        add: find("+")?,
-        sub: find("-")?,
-        mul: find("*")?,
-        neg: ops::by_symbol("-", Position::Prefix),
-    })
-}
-
 impl FreeSpace {
     /// `e` with a term added, exchanged or taken out and its summands weighed anew; or a new sum.
     pub(super) fn tune(&self, e: &Expr, s: &mut Stream, bank: &Bank) -> Option<Expr> {
-        let ops = arithmetic()?;
+        let ops = Arithmetic::find()?;
         if s.below(8) < 3 {
             return self.fitted(Vec::new(), 1 + s.below(TERMS), s, bank, &ops);
         }
-        let known = |part: Expr| bank.values(&part).and_then(|v| bank.column(part, v));
-        let mut parts: Vec<Column> = summands(e, &ops).into_iter().filter_map(known).collect();
+        let known = |(_, part): (f64, Expr)| bank.values(&part).and_then(|v| bank.column(part, v));
+        let mut parts: Vec<Column> = ops.parts(e).into_iter().filter_map(known).collect();
         match s.below(4) {
             0 | 1 => self.fitted(parts, 1 + s.below(2), s, bank, &ops),
             2 if parts.len() > 1 => {
@@ -150,27 +132,4 @@ impl FreeSpace {
         }
         Some(sum)
     }
-}
-
-fn apply(op: OpId, args: Vec<Expr>) -> Expr {
-    Expr { head: Head::Op { op, attrs: Attrs::none() }, args }
-}
-
-/// The parts of a sum, without their constant factors.
-fn summands(e: &Expr, ops: &Arithmetic) -> Vec<Expr> {
-    if let Head::Op { op, .. } = &e.head {
-        match e.args.as_slice() {
-            [a, b] if *op == ops.add || *op == ops.sub => {
-                return [summands(a, ops), summands(b, ops)].concat();
-            }
-            [Expr { head: Head::Number(_), .. }, x] | [x, Expr { head: Head::Number(_), .. }]
-                if *op == ops.mul =>
-            {
-                return summands(x, ops);
-            }
-            [x] if Some(*op) == ops.neg => return summands(x, ops),
-            _ => {}
-        }
-    }
-    vec![e.clone()]
 }
