@@ -108,7 +108,9 @@ pub fn run(
             Err(e) if e.halted => continue,
             other => other?,
         }
-        clock.left.set(search.seconds_per_architecture() * ending(job.parts, settings.capture, job.references));
+        clock
+            .left
+            .set(search.seconds_per_architecture() * ending(job.parts, settings.capture, job.references));
         let (hits, misses) = (search.terms.hits, search.terms.misses);
         let seconds = started.elapsed().as_secs_f64();
         progress(&Status { state: &search.state, seconds, hits, misses });

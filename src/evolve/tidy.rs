@@ -151,8 +151,7 @@ fn fitness(
     search: &[usize],
 ) -> Result<Vec<Option<f64>>, EvaluatorError> {
     let mut dag = Dag::default();
-    let program =
-        |e: &Expr| Program { name: String::new(), root: e.lower(&mut dag), capture };
+    let program = |e: &Expr| Program { name: String::new(), root: e.lower(&mut dag), capture };
     let programs: Vec<Program> = all.iter().map(program).collect();
     let rows = eval.scores(&dag, &programs, search)?;
     let one = |row: Vec<super::evaluator::Outcome>| {

@@ -21,9 +21,9 @@ use crate::ir::Dag;
 use crate::ir::key::{Key, key_of};
 use crate::random::Stream;
 use ladder::{Candidate, Rung};
-use step::Broken;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
+use step::Broken;
 
 /// Attempts to fill a slot before it stays empty.
 const ATTEMPTS: usize = 40;
