@@ -12,8 +12,8 @@ use crate::site::{Kind, SiteNumber};
 /// Constants that programs start with; mutation moves them.
 const CONSTANTS: [f64; 8] = [0.5, 1.0, 2.0, 3.0, 10.0, 0.1, 1e-3, 100.0];
 
-/// One draw in so many takes a field whose tensors are too large to be kept.
-const DEAR: usize = 10;
+/// One draw in so many takes a field whose tensors are too large to be kept: it costs a run of every model.
+const DEAR: usize = 200;
 
 impl FreeSpace {
     /// A random number-valued expression without free sites.
