@@ -15,11 +15,12 @@ import math
 import statistics
 import subprocess
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from timing import best
 
 
 class Attention(nn.Module):
@@ -204,17 +205,6 @@ class Gpt2Flex(nn.Module):
 FAMILIES = {"flexibert": FlexiBert, "gpt2-flex": Gpt2Flex}
 
 
-def best(f, seconds=1.5):
-    """Least time of a call within `seconds`, at least three calls."""
-    least, begin, calls = float("inf"), time.perf_counter(), 0
-    while calls < 3 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
-        f()
-        least = min(least, time.perf_counter() - start)
-        calls += 1
-    return least
-
-
 def eager(record):
     """Seconds of forward and backward in eager PyTorch."""
     config, batch, seq = record["config"], record["batch"], record["seq"]
@@ -225,7 +215,7 @@ def eager(record):
         model.zero_grad(set_to_none=True)
         model(ids[:, :-1], ids[:, 1:]).backward()
 
-    return best(step)
+    return best(step, seconds=1.5, calls=3)
 
 
 def ours(args):

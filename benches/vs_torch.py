@@ -15,6 +15,8 @@ import time
 
 import torch
 
+from timing import best
+
 # Body, the same in PyTorch, and the bars: share of the read bandwidth, times eager, times compiled.
 BODIES = {
     "sum(abs(l.weight * l.grad))": (lambda w, g: (w * g).abs().sum(), 0.8, 8, 1),
@@ -25,17 +27,6 @@ BODIES = {
     "mean(softmax(l.weight, axis = 0) ^ 2)": (lambda w, g: (torch.softmax(w, 0) ** 2).mean(), None, 6, 2),
 }
 TOGETHER, MEMOISED = 10, 10_000
-
-
-def best(f, seconds=3.0):
-    """Least time of a call within `seconds`, at least two calls."""
-    least, begin, calls = float("inf"), time.perf_counter(), 0
-    while calls < 2 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
-        f()
-        least = min(least, time.perf_counter() - start)
-        calls += 1
-    return least
 
 
 def ours(binary, millions, *what):
@@ -61,12 +52,12 @@ def bodies(args):
     print(f"{head}  {'/eager':20}{'/compile':20}{'bandwidth':20}")
     with torch.no_grad():
         for body, (f, share, times_eager, times_compiled) in BODIES.items():
-            eager = best(lambda: f(w, g).item())
+            eager = best(lambda: f(w, g).item(), seconds=3.0, calls=2)
             compiled = torch.compile(f)
             start = time.perf_counter()
             compiled(w, g).item()
             first = time.perf_counter() - start
-            fast = best(lambda: compiled(w, g).item())
+            fast = best(lambda: compiled(w, g).item(), seconds=3.0, calls=2)
             t, read = mine[body]
             read = verdict(read, share) if share else f"{read:7.2f}"
             print(f"{body:42} {eager * 1e3:9.1f} {fast * 1e3:10.1f} {first:8.1f} {t * 1e3:8.1f}  "

@@ -22,6 +22,7 @@ pub mod files;
 pub mod ir;
 pub mod lang;
 pub mod lsp;
+pub mod markup;
 pub mod metric;
 pub mod model;
 pub mod ops;

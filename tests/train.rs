@@ -169,20 +169,32 @@ mod bench_make {
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    /// Five architectures of the small space with two seeds each, four steps of training.
+    struct Small {
+        space: Space,
+        architectures: Vec<Sampled>,
+        settings: Settings,
+        data: Dataset,
+    }
+
+    impl Small {
+        fn new() -> Self {
+            let space = Space::open("tiny-gpt2").unwrap();
+            let architectures = sample(&space, 5, 1, 2, 16).unwrap();
+            let settings = Settings::new(4, 2, 16, 1e-3, 0).unwrap();
+            Small { space, architectures, settings, data: Dataset::synthetic(256, 0, 4000, 2, 16).unwrap() }
+        }
+
+        fn making<'a>(&'a self, threads: usize, stop: &'a AtomicBool) -> Making<'a> {
+            let Small { architectures, settings, data, .. } = self;
+            Making { architectures, settings, seeds: 2, data, threads, stop }
+        }
+    }
+
     fn make(dir: &Path, stop_after: usize, threads: usize) -> Option<Bench> {
-        let space = Space::open("tiny-gpt2").unwrap();
-        let architectures = sample(&space, 5, 1, 2, 16).unwrap();
-        let settings = Settings::new(4, 2, 16, 1e-3, 0).unwrap();
-        let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
+        let small = Small::new();
         let go = AtomicBool::new(false);
-        let making = Making {
-            architectures: &architectures,
-            settings: &settings,
-            seeds: 2,
-            data: &data,
-            threads,
-            stop: &go,
-        };
+        let making = small.making(threads, &go);
         let journal = dir.join("x.jsonl.partial");
         let done = making.run(&journal, &mut |_| {}).unwrap();
         assert_eq!(done.len(), 10);
@@ -193,7 +205,7 @@ mod bench_make {
             std::fs::write(&journal, kept.join("\n") + "\n{\"architecture\": 4, \"se").unwrap();
             return None;
         }
-        Some(making.bench(&space, &done, "test".into(), "MIT", Path::new("x.jsonl")))
+        Some(making.bench(&small.space, &done, "test".into(), "MIT", Path::new("x.jsonl")))
     }
 
     #[test]
@@ -210,19 +222,9 @@ mod bench_make {
     #[test]
     fn a_stopped_run_keeps_what_is_finished() {
         let dir = tempfile::tempdir().unwrap();
-        let space = Space::open("tiny-gpt2").unwrap();
-        let architectures = sample(&space, 5, 1, 2, 16).unwrap();
-        let settings = Settings::new(4, 2, 16, 1e-3, 0).unwrap();
-        let data = Dataset::synthetic(256, 0, 4000, 2, 16).unwrap();
+        let small = Small::new();
         let stop = AtomicBool::new(false);
-        let making = Making {
-            architectures: &architectures,
-            settings: &settings,
-            seeds: 2,
-            data: &data,
-            threads: 2,
-            stop: &stop,
-        };
+        let making = small.making(2, &stop);
         let journal = dir.path().join("x.jsonl.partial");
         stop.store(true, Ordering::Relaxed);
         assert_eq!(making.run(&journal, &mut |_| {}).unwrap(), []);

@@ -6,8 +6,8 @@
 
 use super::outline::{Description, KEY, field_name, kind_name};
 use crate::site::{
-    Batches, CaptureSpec, FIELDS, Field, Inputs, KINDS, Kind, OBJECTIVES, Objective, Outline, ParamsMode,
-    Pass, Sink, Site, SiteId, Source, SourceError, objective_key, option,
+    Batches, CaptureSpec, Field, Inputs, KINDS, Kind, OBJECTIVES, Objective, Outline, ParamsMode, Pass, Sink,
+    Site, SiteId, Source, SourceError, objective_key, option, pass_of,
 };
 use crate::tensor::file::TensorFile;
 use crate::tensor::{Element, Tensor, par};
@@ -170,10 +170,6 @@ impl FileSource {
             help: Some("score it with `lpz run --model ...`".to_owned()),
         }
     }
-}
-
-fn pass_of(field: Field) -> Pass {
-    FIELDS.iter().find(|r| r.field == field).map_or(Pass::SecondOrder, |r| r.pass)
 }
 
 /// Sites read off the keys of a file that does not describe itself, in the order of the keys.

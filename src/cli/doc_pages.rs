@@ -4,7 +4,7 @@ use super::error::CliError;
 use super::output::write_atomic;
 use crate::lang::assist::classes::{Shown, classes};
 use crate::lang::reference::Entry;
-use crate::report::escape;
+use crate::markup::escape;
 use clap::Command;
 use std::fmt::Write;
 use std::path::Path;

@@ -15,6 +15,7 @@ use crate::ir::prepare::Prepared;
 use crate::metric::{Options, Summary, summarise};
 use crate::model::Config;
 use crate::repl::RankRequest;
+use crate::report::statistic;
 use crate::score::BASELINES;
 use crate::score::many::{Architecture, Many, Stopped};
 use crate::site::{Source, SourceError};
@@ -93,6 +94,32 @@ impl Row {
             (_, true) => " ~",
             _ => "",
         }
+    }
+
+    /// Name, τ-b, its interval (ends joined by `to`), τ-a, ρ, r, weighted τ, τ-b in the top 30 %,
+    /// size-controlled τ, P@10 %: what every table of ranks begins with.
+    pub(super) fn statistics(&self, to: &str) -> Vec<String> {
+        let s = self.summary.as_ref();
+        let top = s.and_then(|s| s.top.iter().find(|t| t.percent == 30)?.tau_b);
+        let ci = s.and_then(|s| s.tau_b_ci);
+        vec![
+            format!("{}{}", self.name, self.mark()),
+            statistic(s.and_then(|s| s.tau_b)),
+            ci.map_or("-".to_owned(), |c| format!("{:.3}{to}{:.3}", c.lo, c.hi)),
+            statistic(s.map(|s| s.tau_a)),
+            statistic(s.and_then(|s| s.rho)),
+            statistic(s.and_then(|s| s.r)),
+            statistic(s.and_then(|s| s.tau_weighted)),
+            statistic(top),
+            statistic(s.and_then(|s| s.size_controlled.as_ref()?.tau)),
+            statistic(s.map(|s| s.precision_top)),
+        ]
+    }
+
+    /// Distinct scores, and architectures with a score.
+    pub(super) fn counts(&self) -> [String; 2] {
+        let distinct = self.summary.as_ref().map_or("-".to_owned(), |s| s.distinct.to_string());
+        [distinct, self.scores.iter().flatten().count().to_string()]
     }
 }
 
@@ -304,36 +331,16 @@ fn tau(row: &Row) -> f64 {
     row.summary.as_ref().and_then(|s| s.tau_b).unwrap_or(f64::NEG_INFINITY)
 }
 
-/// A statistic, or a dash where it does not exist.
-pub(super) fn number(x: Option<f64>) -> String {
-    x.map_or("-".to_owned(), |x| format!("{x:.3}"))
-}
-
 fn printed(bench: &Bench, metric: &str, n: usize, rows: &[Row]) -> String {
     let mut t = table(&[
         "proxy", "tau-b", "95% CI", "tau-a", "rho", "r", "w-tau", "top30", "sized", "P@10%", "distinct", "n",
         "GFLOP", "s",
     ]);
     for r in rows {
-        let s = r.summary.as_ref();
-        let top = s.and_then(|s| s.top.iter().find(|t| t.percent == 30)?.tau_b);
-        let ci = s.and_then(|s| s.tau_b_ci).map_or("-".to_owned(), |c| format!("{:.3}..{:.3}", c.lo, c.hi));
-        t.add_row([
-            format!("{}{}", r.name, r.mark()),
-            number(s.and_then(|s| s.tau_b)),
-            ci,
-            number(s.map(|s| s.tau_a)),
-            number(s.and_then(|s| s.rho)),
-            number(s.and_then(|s| s.r)),
-            number(s.and_then(|s| s.tau_weighted)),
-            number(top),
-            number(s.and_then(|s| s.size_controlled.as_ref()?.tau)),
-            number(s.map(|s| s.precision_top)),
-            s.map_or("-".to_owned(), |s| s.distinct.to_string()),
-            r.scores.iter().flatten().count().to_string(),
-            format!("{:.2}", r.flops / 1e9),
-            format!("{:.3}", r.seconds),
-        ]);
+        let mut row = r.statistics("..");
+        row.extend(r.counts());
+        row.extend([format!("{:.2}", r.flops / 1e9), format!("{:.3}", r.seconds)]);
+        t.add_row(row);
     }
     for c in 1..14 {
         if let Some(column) = t.column_mut(c) {

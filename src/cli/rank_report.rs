@@ -2,10 +2,10 @@
 
 use super::error::CliError;
 use super::output::write_atomic;
-use super::rank::{Row, number};
+use super::rank::Row;
 use crate::metric::average_ranks;
-use crate::report::Page;
 use crate::report::plot::{Axes, Series, Whisker, intervals, points};
+use crate::report::{Page, statistic};
 use std::path::Path;
 
 /// So many programs get a plot of their own, best first; the table has all.
@@ -76,25 +76,14 @@ fn page(s: &Subject<'_>, rows: &[Row]) -> String {
 
 fn cells(r: &Row) -> Vec<String> {
     let s = r.summary.as_ref();
-    let ci = s.and_then(|s| s.tau_b_ci).map_or("-".to_owned(), |c| format!("{:.3} to {:.3}", c.lo, c.hi));
-    let top = s.and_then(|s| s.top.iter().find(|t| t.percent == 30)?.tau_b);
-    vec![
-        format!("{}{}", r.name, r.mark()),
-        number(s.and_then(|s| s.tau_b)),
-        ci,
-        number(s.map(|s| s.tau_a)),
-        number(s.and_then(|s| s.rho)),
-        number(s.and_then(|s| s.r)),
-        number(s.and_then(|s| s.tau_weighted)),
-        number(top),
-        number(s.and_then(|s| s.size_controlled.as_ref()?.tau)),
-        number(s.map(|s| s.precision_top)),
+    let mut cells = r.statistics(" to ");
+    cells.extend([
         s.map_or("-".to_owned(), |s| format!("{:.1}", s.best_rank)),
-        number(s.map(|s| s.regret)),
-        s.map_or("-".to_owned(), |s| s.distinct.to_string()),
-        r.scores.iter().flatten().count().to_string(),
-        format!("{:.3}", r.seconds),
-    ]
+        statistic(s.map(|s| s.regret)),
+    ]);
+    cells.extend(r.counts());
+    cells.push(format!("{:.3}", r.seconds));
+    cells
 }
 
 fn whisker(r: &Row) -> Option<Whisker> {
@@ -112,7 +101,7 @@ fn against(row: &Row, s: &Subject<'_>) -> String {
     let (scores, truth): (Vec<f64>, Vec<f64>) =
         row.scores.iter().zip(s.truth).filter_map(|(x, t)| Some(((*x)?, *t))).unzip();
     let points_of = average_ranks(&scores).into_iter().zip(average_ranks(&truth)).collect();
-    let tau = number(row.summary.as_ref().and_then(|s| s.tau_b));
+    let tau = statistic(row.summary.as_ref().and_then(|s| s.tau_b));
     let title = format!("{}: τ-b {tau}", row.name);
     let axes = Axes { title: &title, x: "rank by score", y: "rank by truth", size: (360, 300) };
     points(&axes, &[Series { name: String::new(), points: points_of }])

@@ -7,8 +7,8 @@ use super::folder::RunFile;
 use super::rules::{RULES, Stage};
 use super::search::State;
 use crate::metric::average_ranks;
-use crate::report::Page;
 use crate::report::plot::{Axes, Series, Whisker, intervals, lines, points};
+use crate::report::{Page, statistic};
 
 /// So many programs get a plot of their scores against the truth.
 const PLOTTED: usize = 6;
@@ -60,13 +60,14 @@ pub fn page(run: &RunFile, report: &Report, state: &State, parts: &Parts, module
 
 fn rows(report: &Report) -> Vec<(bool, Vec<String>)> {
     let found = report.best.iter().map(|e| {
-        let mut row = vec![e.name.clone(), three(Some(e.search.tau_a)), three(Some(e.validation.tau_a))];
+        let mut row =
+            vec![e.name.clone(), statistic(Some(e.search.tau_a)), statistic(Some(e.validation.tau_a))];
         row.extend(tested(&e.test));
         row.extend([e.complexity.to_string(), format!("{:.2e}", e.cost)]);
         (false, row)
     });
     let known = report.known.iter().map(|k| {
-        let mut row = vec![k.name.clone(), three(k.search.as_ref().map(|f| f.tau_a)), String::new()];
+        let mut row = vec![k.name.clone(), statistic(k.search.as_ref().map(|f| f.tau_a)), String::new()];
         row.extend(k.test.as_ref().map_or_else(|| vec![String::new(); 5], tested));
         row.extend([String::new(), String::new()]);
         (true, row)
@@ -76,16 +77,12 @@ fn rows(report: &Report) -> Vec<(bool, Vec<String>)> {
 
 fn tested(f: &Figures) -> Vec<String> {
     vec![
-        three(Some(f.tau_a)),
+        statistic(Some(f.tau_a)),
         f.tau_a_ci.map_or(String::new(), |i| format!("{:.3} to {:.3}", i.lo, i.hi)),
-        three(f.rho),
-        three(f.tau_size_controlled),
+        statistic(f.rho),
+        statistic(f.tau_size_controlled),
         format!("{} of {}", f.distinct, f.n),
     ]
-}
-
-fn three(x: Option<f64>) -> String {
-    x.map_or_else(|| "-".to_owned(), |x| format!("{x:.3}"))
 }
 
 fn whiskers(report: &Report) -> Vec<Whisker> {

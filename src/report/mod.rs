@@ -5,6 +5,7 @@
 
 pub mod plot;
 
+use crate::markup::escape;
 use std::fmt::Write;
 
 const STYLE: &str =
@@ -83,9 +84,9 @@ impl Page {
     }
 }
 
-/// Text made safe for HTML and SVG.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// A statistic with three digits, or a dash where it does not exist.
+pub fn statistic(x: Option<f64>) -> String {
+    x.map_or_else(|| "-".to_owned(), |x| format!("{x:.3}"))
 }
 
 #[cfg(test)]

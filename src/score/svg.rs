@@ -3,6 +3,7 @@
 
 use super::explain::Explanation;
 use crate::ir::{Bound, BoundId, BoundNode, Leaf};
+use crate::markup::escape;
 use crate::ops;
 use crate::site::{FIELDS, Outline};
 use std::fmt::Write;
@@ -171,8 +172,4 @@ fn places(nodes: &[Drawn], rows: &mut [Vec<usize>]) -> Vec<(usize, usize)> {
 fn short(label: &str) -> String {
     let n = label.chars().count();
     if n <= 24 { label.into() } else { format!("…{}", label.chars().skip(n - 23).collect::<String>()) }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

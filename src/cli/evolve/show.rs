@@ -35,9 +35,8 @@ pub fn rules(global: &Global) -> Result<ExitCode, CliError> {
 }
 
 fn table(header: &[&str]) -> Table {
-    let mut t = Table::new();
-    t.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    t.set_header(header);
+    let mut t = output::table(header);
+    t.set_content_arrangement(ContentArrangement::Dynamic);
     t
 }
 
