@@ -73,7 +73,7 @@ impl Bank {
         for (i, t) in list.iter().enumerate().skip(self.seen) {
             let known = |a: &usize| t.values[*a].as_ref().and_then(|o| o.as_ref().ok().copied());
             let values: Option<Vec<f64>> = self.search.iter().map(known).collect();
-            let column = values.filter(|_| !self.index.contains_key(&t.key));
+            let column = values.filter(|_| t.noise != Some(true) && !self.index.contains_key(&t.key));
             if let Some(column) = column.and_then(|v| self.column(t.expr.clone(), v)) {
                 self.index.insert(t.key, self.columns.len());
                 self.columns.push(column);

@@ -8,7 +8,7 @@ use super::population::{Hall, Individual};
 use super::rules::{Counted, RULES};
 use super::search::{Island, Line, State};
 use super::space::Space;
-use super::terms::Terms;
+use super::terms::{Term, Terms};
 use crate::ir::key::Key;
 use crate::ir::{Dag, Degenerate};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ struct StoredIsland {
 struct StoredTerm {
     source: String,
     values: Vec<Option<StoredOutcome>>,
+    noise: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,7 +92,7 @@ pub fn write(state: &State, terms: &Terms, space: &dyn Space, text: &dyn Text) -
         history: state.history.clone(),
         // Where nothing looks at the values of terms they are computed again when needed.
         terms: match space.looks() {
-            true => terms.list().iter().map(|t| store_term(&t.expr, &t.values, text)).collect(),
+            true => terms.list().iter().map(|t| store_term(t, text)).collect(),
             false => Vec::new(),
         },
     };
@@ -132,8 +133,9 @@ pub fn read(
     };
     let mut terms = Terms::default();
     for t in s.terms {
+        let noise = t.noise;
         let (expr, values) = load_term(t, text)?;
-        terms.restore(expr, values);
+        terms.restore(expr, values, noise);
     }
     Ok((state, terms))
 }
@@ -162,16 +164,17 @@ fn load_individual(i: StoredIndividual, space: &dyn Space) -> Result<Individual,
     })
 }
 
-fn store_term(expr: &Expr, values: &[Option<Outcome>], text: &dyn Text) -> StoredTerm {
+fn store_term(term: &Term, text: &dyn Text) -> StoredTerm {
     let mut dag = Dag::default();
-    let root = expr.lower(&mut dag);
+    let root = term.expr.lower(&mut dag);
     let one = |o: &Outcome| match o {
         Ok(x) => StoredOutcome::Score(*x),
         Err(d) => StoredOutcome::Degenerate { degenerate: d.reason.clone(), at: d.at.clone() },
     };
     StoredTerm {
         source: text.print(&dag, root),
-        values: values.iter().map(|v| v.as_ref().map(one)).collect(),
+        values: term.values.iter().map(|v| v.as_ref().map(one)).collect(),
+        noise: term.noise,
     }
 }
 

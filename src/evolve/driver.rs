@@ -1,6 +1,7 @@
 //! The real evaluator: architectures of benchmarks, run through the score driver, with the
 //! reduction cache and the tensors of earlier runs kept as far as memory allows.
 
+use super::doubled::Doubled;
 use super::evaluator::{Evaluator, EvaluatorError, Outcome};
 use super::held::{Held, Kept, bytes, largest};
 use crate::engine::Engine;
@@ -136,7 +137,7 @@ impl<'a> Driver<'a> {
         &self,
         prepared: &Prepared,
         arch: usize,
-        numbers: bool,
+        (numbers, doubled): (bool, bool),
     ) -> Result<Vec<(Outcome, bool)>, SourceError> {
         let a = &self.archs[arch];
         let mut kept = a.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -144,14 +145,34 @@ impl<'a> Driver<'a> {
         let mut held = Held::new(&a.outline, a.objective, &mut kept, &make, numbers);
         let mut engine = (self.engine)();
         let mut scorer = Scorer::new(engine.as_mut());
-        scorer.cache = Some(self.cache.of(a.key));
+        scorer.cache = Some(self.cache.of(a.key)).filter(|_| !doubled);
         scorer.explain = false;
-        let scores = scorer.score(prepared, &mut held)?;
+        let scores = match doubled {
+            true => scorer.score(prepared, &mut Doubled(&mut held)),
+            false => scorer.score(prepared, &mut held),
+        }?;
         if held.runs > 0 {
             self.runs.fetch_add(held.runs, Ordering::Relaxed);
             self.nanoseconds.fetch_add((1e9 * scores.source_seconds) as u64, Ordering::Relaxed);
         }
         Ok(scores.scores.into_iter().map(|s| (s.value.map_err(Box::new), s.rounding_noise)).collect())
+    }
+
+    /// Scores by architecture, and whether they read rounding noise.
+    fn columns(
+        &self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+        doubled: bool,
+    ) -> Result<Vec<Column>, EvaluatorError> {
+        if programs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prepared = Prepared::new(dag, programs);
+        let numbers = dag.nodes().iter().any(|n| matches!(n, Node::Model(name, _) if run_number(name)));
+        let one = |&a: &usize| self.one(&prepared, a, (numbers, doubled));
+        archs.par_iter().map(one).collect::<Result<_, _>>().map_err(failed)
     }
 
     /// The terms of programs that are aggregates, from the cache.
@@ -190,6 +211,20 @@ impl Reductions for Hidden<'_> {
     }
 }
 
+/// Scores of programs on one architecture.
+type Column = Vec<(Outcome, bool)>;
+
+/// Scores by program, then architecture.
+fn turned(columns: Vec<Column>, programs: usize) -> Vec<Vec<Outcome>> {
+    let mut rows: Vec<Vec<Outcome>> = (0..programs).map(|_| Vec::with_capacity(columns.len())).collect();
+    for column in columns {
+        for (row, (outcome, _)) in rows.iter_mut().zip(column) {
+            row.push(outcome);
+        }
+    }
+    rows
+}
+
 fn failed(e: SourceError) -> EvaluatorError {
     EvaluatorError { message: e.message, help: e.help, halted: false }
 }
@@ -213,26 +248,22 @@ impl Evaluator for Driver<'_> {
         programs: &[Program],
         archs: &[usize],
     ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
-        if programs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let prepared = Prepared::new(dag, programs);
-        let numbers = dag.nodes().iter().any(|n| matches!(n, Node::Model(name, _) if run_number(name)));
-        let columns: Result<Vec<Vec<(Outcome, bool)>>, SourceError> =
-            archs.par_iter().map(|&a| self.one(&prepared, a, numbers)).collect();
-        let columns = columns.map_err(failed)?;
+        let columns = self.columns(dag, programs, archs, false)?;
         for (i, p) in programs.iter().enumerate() {
             if columns.iter().any(|c| c[i].1) {
                 self.noise.insert(super::terms::identity(dag, p.root));
             }
         }
-        let mut rows: Vec<Vec<Outcome>> = programs.iter().map(|_| Vec::with_capacity(archs.len())).collect();
-        for column in columns {
-            for (row, (outcome, _)) in rows.iter_mut().zip(column) {
-                row.push(outcome);
-            }
-        }
-        Ok(rows)
+        Ok(turned(columns, programs.len()))
+    }
+
+    fn doubled(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+    ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
+        Ok(turned(self.columns(dag, programs, archs, true)?, programs.len()))
     }
 
     fn per_site(

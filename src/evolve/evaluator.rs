@@ -48,6 +48,20 @@ pub trait Evaluator {
         archs: &[usize],
     ) -> Result<Vec<Vec<Outcome>>, EvaluatorError>;
 
+    /// As [`Evaluator::scores`], with elements widened to double precision before anything is computed from
+    /// them; for few architectures, since nothing is remembered.
+    ///
+    /// # Errors
+    /// When an architecture cannot be run.
+    fn doubled(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
+        archs: &[usize],
+    ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
+        self.scores(dag, programs, archs)
+    }
+
     /// The terms of programs that are one aggregate over sites each: by program, architecture, site.
     /// A term that is not finite is returned as it is; without sites the list is empty.
     ///

@@ -52,7 +52,7 @@ pub struct Scores<'a> {
     pub outcomes: &'a [Outcome],
     /// Finite scores, if all are.
     pub finite: Option<&'a [f64]>,
-    /// The program needs gradients that are rounding noise.
+    /// A term of the program differs between architectures by rounding only.
     pub noise: bool,
     /// Another program gave the same scores.
     pub met: bool,
@@ -145,7 +145,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "rounding-noise",
-        reason: "it reads gradients that are rounding noise",
+        reason: "it ranks by rounding: gradients that cancel, or a value that changes in double precision",
         test: Test::Dynamic(|s| s.noise),
     },
     Rule {

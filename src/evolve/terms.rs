@@ -19,6 +19,8 @@ pub struct Term {
     pub key: Key,
     /// Value by architecture, where it was asked for.
     pub values: Vec<Option<Outcome>>,
+    /// Whether its values differ between architectures by rounding only, where that was looked into.
+    pub noise: Option<bool>,
 }
 
 /// All terms met so far, in the order in which they were met.
@@ -33,10 +35,19 @@ pub struct Terms {
     /// Terms at the latest barrier, and values that came since then.
     settled: usize,
     since: Vec<(usize, usize)>,
+    /// Terms whose noise was looked into since then.
+    looked: Vec<usize>,
 }
 
 /// Architectures between two looks at the clock.
 const CHUNK: usize = 8;
+/// Architectures from which on it can be said how far values differ.
+const SPREAD: usize = 8;
+/// Architectures on which a term is computed in double precision, to see whether it is noise.
+const DOUBLED: usize = 2;
+/// Difference that double precision makes, in standard deviations between architectures, above which a
+/// term is noise.
+const NOISE: f64 = 0.05;
 
 impl Terms {
     /// The terms.
@@ -45,12 +56,12 @@ impl Terms {
     }
 
     /// Adds a term with what is known of it (a checkpoint's).
-    pub fn restore(&mut self, expr: Expr, values: Vec<Option<Outcome>>) {
+    pub fn restore(&mut self, expr: Expr, values: Vec<Option<Outcome>>, noise: Option<bool>) {
         let mut dag = Dag::default();
         let root = expr.lower(&mut dag);
         let key = identity(&dag, root);
         self.index.insert(key, self.list.len());
-        self.list.push(Term { expr, key, values });
+        self.list.push(Term { expr, key, values, noise });
         self.settled = self.list.len();
     }
 
@@ -58,7 +69,8 @@ impl Terms {
     fn intern(&mut self, dag: &Dag, node: NodeId, archs: usize) -> usize {
         let key = identity(dag, node);
         *self.index.entry(key).or_insert_with(|| {
-            self.list.push(Term { expr: Expr::lift(dag, node), key, values: vec![None; archs] });
+            let (expr, values) = (Expr::lift(dag, node), vec![None; archs]);
+            self.list.push(Term { expr, key, values, noise: None });
             self.list.len() - 1
         })
     }
@@ -67,12 +79,16 @@ impl Terms {
     pub fn settle(&mut self) {
         self.settled = self.list.len();
         self.since.clear();
+        self.looked.clear();
     }
 
     /// Forgets what came since the latest barrier: a generation that was broken off leaves no trace.
     pub fn roll_back(&mut self) {
         for (term, arch) in self.since.drain(..) {
             self.list[term].values[arch] = None;
+        }
+        for term in self.looked.drain(..) {
+            self.list[term].noise = None;
         }
         for t in self.list.drain(self.settled..) {
             self.index.remove(&t.key);
@@ -103,6 +119,7 @@ impl Terms {
             }
         }
         self.fill((eval, halt), &order, capture, archs)?;
+        self.look(eval, &order, capture, archs)?;
         let row = |&r: &NodeId| archs.iter().map(|&a| self.combine(eval, dag, r, a, &at)).collect();
         Ok(roots.iter().map(row).collect())
     }
@@ -123,12 +140,7 @@ impl Terms {
         self.hits += ((terms.len() - wanted.len()) * archs.len()) as u64;
         self.misses += (wanted.len() * archs.len()) as u64;
         // A graph of their own: what a batch costs must not grow with what was met before.
-        let mut dag = Dag::default();
-        let program = |&t: &usize| {
-            let root = self.list[t].expr.lower(&mut dag);
-            Program { name: String::new(), root, capture }
-        };
-        let programs: Vec<Program> = wanted.iter().map(program).collect();
+        let (dag, programs) = self.programs(&wanted, capture);
         for archs in open.chunks(CHUNK * rayon::current_num_threads()) {
             if halt() {
                 return Err(EvaluatorError::halted());
@@ -143,6 +155,54 @@ impl Terms {
             }
         }
         Ok(())
+    }
+
+    fn programs(&self, terms: &[usize], capture: CaptureSpec) -> (Dag, Vec<Program>) {
+        let mut dag = Dag::default();
+        let program = |&t: &usize| {
+            let root = self.list[t].expr.lower(&mut dag);
+            Program { name: String::new(), root, capture }
+        };
+        let programs = terms.iter().map(program).collect();
+        (dag, programs)
+    }
+
+    /// Looks whether terms that are new say more than how they were rounded: a value that cancels (the mean
+    /// of what is centred) ranks architectures, but by noise. Double precision tells them apart.
+    fn look(
+        &mut self,
+        eval: &mut dyn Evaluator,
+        terms: &[usize],
+        capture: CaptureSpec,
+        archs: &[usize],
+    ) -> Result<(), EvaluatorError> {
+        let finite = |&t: &usize| -> Option<Vec<f64>> {
+            let value = |&a: &usize| self.list[t].values[a].as_ref()?.as_ref().ok().copied();
+            archs.iter().map(value).collect()
+        };
+        let new = terms.iter().filter(|&&t| self.list[t].noise.is_none() && archs.len() >= SPREAD);
+        let (new, values): (Vec<usize>, Vec<Vec<f64>>) =
+            new.filter_map(|t| finite(t).map(|v| (*t, v))).unzip();
+        let mut small: Vec<(f64, usize)> =
+            (0..archs.len()).map(|i| (eval.number(archs[i], "params", None).unwrap_or(0.0), i)).collect();
+        small.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        small.truncate(DOUBLED);
+        let probes: Vec<usize> = small.iter().map(|&(_, i)| archs[i]).collect();
+        let (dag, programs) = self.programs(&new, capture);
+        let doubled = eval.doubled(&dag, &programs, &probes)?;
+        for (((&t, program), values), exact) in new.iter().zip(&programs).zip(&values).zip(doubled) {
+            let off = small.iter().zip(exact).map(|(&(_, i), x)| x.map_or(0.0, |x| (x - values[i]).abs()));
+            let rounding = off.fold(0.0, f64::max) > NOISE * deviation(values);
+            self.list[t].noise = Some(rounding || eval.noisy(&dag, program.root));
+            self.looked.push(t);
+        }
+        Ok(())
+    }
+
+    /// Is a term of the program noise, as far as it was looked into?
+    pub fn noisy(&self, dag: &Dag, root: NodeId) -> bool {
+        let noise = |t: NodeId| self.index.get(&identity(dag, t)).and_then(|&t| self.list[t].noise);
+        terms_of(dag, root).into_iter().any(|t| noise(t) == Some(true))
     }
 
     fn combine(
@@ -193,6 +253,13 @@ impl Terms {
             _ => Err(degenerate("a site outside an aggregate", "")),
         }
     }
+}
+
+/// Standard deviation.
+fn deviation(x: &[f64]) -> f64 {
+    let n = x.len().max(1) as f64;
+    let mean = x.iter().sum::<f64>() / n;
+    (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 fn degenerate(reason: &str, at: &str) -> Box<Degenerate> {

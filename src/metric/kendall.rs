@@ -25,13 +25,13 @@ pub struct Kendall {
 /// Different lengths, fewer than two points, values that are not finite.
 pub fn kendall(x: &[f64], y: &[f64]) -> Result<Kendall, MetricError> {
     validate(x, y)?;
-    let mut order: Vec<usize> = (0..x.len()).collect();
-    order.sort_by(|&i, &j| by(x, i, j).then(by(y, i, j)));
-    let tied_x = tied(&order, |i, j| x[i] == x[j]);
-    let tied_both = tied(&order, |i, j| x[i] == x[j] && y[i] == y[j]);
-    let mut buffer = order.clone();
-    let discordant = exchanges(&mut order, &mut buffer, y);
-    let tied_y = tied(&order, |i, j| y[i] == y[j]);
+    let mut points: Vec<(u64, u64)> = x.iter().zip(y).map(|(&x, &y)| (rank(x), rank(y))).collect();
+    points.sort_unstable();
+    let tied_x = tied(&points, |a, b| a.0 == b.0);
+    let tied_both = tied(&points, |a, b| a == b);
+    let mut ys: Vec<u64> = points.iter().map(|p| p.1).collect();
+    let discordant = exchanges(&mut ys, &mut vec![0; x.len()]);
+    let tied_y = tied(&ys, |a, b| a == b);
     let n = x.len() as u64;
     let pairs = n * (n - 1) / 2;
     let concordant = pairs + tied_both - tied_x - tied_y - discordant;
@@ -46,32 +46,44 @@ pub(super) fn by(v: &[f64], i: usize, j: usize) -> std::cmp::Ordering {
     v[i].partial_cmp(&v[j]).unwrap_or(std::cmp::Ordering::Equal)
 }
 
-/// Pairs within runs of equal neighbours.
-fn tied(order: &[usize], equal: impl Fn(usize, usize) -> bool) -> u64 {
-    order.chunk_by(|&i, &j| equal(i, j)).map(|run| run.len() as u64 * (run.len() as u64 - 1) / 2).sum()
+/// An integer in the order of finite numbers: comparing such sorts without branches. Zeros of both signs
+/// are equal.
+fn rank(x: f64) -> u64 {
+    let bits = (x + 0.0).to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
-/// Sorts `order` by `y`, stably, and counts the pairs that change places.
-fn exchanges(order: &mut [usize], buffer: &mut [usize], y: &[f64]) -> u64 {
-    let n = order.len();
-    if n < 2 {
-        return 0;
+/// Pairs within runs of equal neighbours.
+fn tied<T>(sorted: &[T], equal: impl Fn(&T, &T) -> bool) -> u64 {
+    sorted.chunk_by(equal).map(|run| run.len() as u64 * (run.len() as u64 - 1) / 2).sum()
+}
+
+/// Length up to which counting pair by pair is faster than merging.
+const SHORT: usize = 12;
+
+/// Sorts `values` and counts the pairs that change places.
+fn exchanges(values: &mut [u64], buffer: &mut [u64]) -> u64 {
+    let n = values.len();
+    if n <= SHORT {
+        let above = |i: usize| values[..i].iter().map(|v| u64::from(*v > values[i])).sum::<u64>();
+        let count = (1..n).map(above).sum();
+        values.sort_unstable();
+        return count;
     }
     let middle = n / 2;
-    let (left, right) = order.split_at_mut(middle);
-    let (buffer_left, buffer_right) = buffer.split_at_mut(middle);
-    let mut count = exchanges(left, buffer_left, y) + exchanges(right, buffer_right, y);
+    let mut count = {
+        let (left, right) = values.split_at_mut(middle);
+        let (buffer_left, buffer_right) = buffer.split_at_mut(middle);
+        exchanges(left, buffer_left) + exchanges(right, buffer_right)
+    };
     let (mut i, mut j) = (0, middle);
     for slot in buffer.iter_mut() {
-        if j == n || (i < middle && y[order[i]] <= y[order[j]]) {
-            *slot = order[i];
-            i += 1;
-        } else {
-            *slot = order[j];
-            count += (middle - i) as u64;
-            j += 1;
-        }
+        let right = i == middle || (j < n && values[j] < values[i]);
+        *slot = values[if right { j } else { i }];
+        count += if right { (middle - i) as u64 } else { 0 };
+        j += usize::from(right);
+        i += usize::from(!right);
     }
-    order.copy_from_slice(buffer);
+    values.copy_from_slice(buffer);
     count
 }

@@ -15,14 +15,12 @@ const LANES: usize = 32;
 const COLUMNS: usize = 16;
 /// Exponentials that are computed before they are added up.
 const BLOCK: usize = 256;
-/// Rows of exponentials, likewise.
-const ROWS: usize = 8;
 
 /// State of a fold.
 pub type State = [f64; 4];
 
 /// A streaming reduction.
-pub trait Fold {
+pub trait Fold: Sized {
     /// State of no elements.
     const INIT: State = [0.0; 4];
     /// CUDA text.
@@ -45,6 +43,11 @@ pub trait Fold {
             }
         }
     }
+    /// Folds rows of `width` elements into states that lie place by place, columns side by side.
+    #[inline(always)]
+    fn across<T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize) {
+        grouped::<Self, T>(states, rows, width);
+    }
     /// Merges later elements in.
     fn merge(s: &mut State, later: &State);
     /// The result of `n` elements.
@@ -64,13 +67,24 @@ impl<F: Fold> Of<F> {
         f64_across: across::<F, f64>,
         merge: F::merge,
         finish: F::finish,
+        finish_across: finish_across::<F>,
         cuda: F::CUDA,
     };
 }
 
-/// Folds rows of elements into states that lie place by place, columns side by side.
+fn finish_across<F: Fold>(states: &[&[f64]; 4], n: usize, attrs: &Attrs, results: &mut [f64]) {
+    for (i, out) in results.iter_mut().enumerate() {
+        let mut state = F::INIT;
+        for (s, from) in state.iter_mut().zip(states).take(F::CUDA.places) {
+            *s = from[i];
+        }
+        *out = F::finish(&state, n, attrs);
+    }
+}
+
+/// Folds rows into states, as many columns at a time as registers hold.
 #[inline(always)]
-fn columns<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], tile: &[T], width: usize) {
+fn grouped<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], tile: &[T], width: usize) {
     let groups = width / COLUMNS * COLUMNS;
     for at in (0..groups).step_by(COLUMNS) {
         group::<F, T, COLUMNS>(states, tile, width, at);
@@ -87,12 +101,12 @@ fn group<F: Fold, T: Real, const N: usize>(
     width: usize,
     at: usize,
 ) {
-    let mut s = [[0.0; N]; 4];
-    for (s, from) in s.iter_mut().zip(states.iter()) {
+    let mut s = F::INIT.map(|x| [x; N]);
+    for (s, from) in s.iter_mut().zip(states.iter()).take(F::CUDA.places) {
         s.copy_from_slice(&from[at..at + N]);
     }
     F::columns(&mut s, &tile[at..], width);
-    for (s, to) in s.iter().zip(states.iter_mut()) {
+    for (s, to) in s.iter().zip(states.iter_mut()).take(F::CUDA.places) {
         to[at..at + N].copy_from_slice(s);
     }
 }
@@ -127,6 +141,10 @@ fn tile<F: Fold, T: Real>(s: &mut State, tile: &[T]) {
     F::tile(s, tile);
 }
 dispatched!(run, tile, run_wide, run_widest, |s: &mut State, elements: &[T]|);
+#[inline(always)]
+fn columns<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize) {
+    F::across(states, rows, width);
+}
 dispatched!(across, columns, across_wide, across_widest, |s: &mut [&mut [f64]; 4], elements: &[T], width: usize|);
 
 /// Folds a tile in lanes: `f` takes an element in, `join` joins two partial results.
@@ -192,6 +210,7 @@ macro_rules! fold {
             fn merge(s: &mut State, later: &State) {
                 s[0] = $join(s[0], later[0]);
             }
+            #[inline(always)]
             fn finish(s: &State, $n: usize, _: &Attrs) -> f64 {
                 let $s = s[0];
                 $finish
@@ -336,6 +355,20 @@ impl SumExp {
         let moved = sum * Real::exp(old - top);
         if old == f64::NEG_INFINITY { 0.0 } else { moved }
     }
+    /// Takes larger tops over. Rare after the first rows: the largest of n elements in random order changes
+    /// log n times.
+    #[inline(always)]
+    fn raise<T: Real>(tops: &mut [f64], sums: &mut [f64], top: &[T]) {
+        let fresh = tops.iter().all(|&old| old == f64::NEG_INFINITY);
+        if !fresh && tops.iter().zip(top).any(|(old, t)| *old != t.widen()) {
+            for (s, (old, t)) in sums.iter_mut().zip(tops.iter().zip(top)) {
+                *s = Self::rescaled(*s, *old, t.widen());
+            }
+        }
+        for (old, t) in tops.iter_mut().zip(top) {
+            *old = t.widen();
+        }
+    }
 }
 
 impl Fold for SumExp {
@@ -369,35 +402,29 @@ impl Fold for SumExp {
     fn push(s: &mut State, x: f64) {
         Self::merge(s, &[x, 1.0, 0.0, 0.0]);
     }
+    /// In loops as long as a row: such of fixed length are unrolled before they are made vectors.
     #[inline(always)]
-    fn columns<T: Real, const N: usize>(s: &mut [[f64; N]; 4], rows: &[T], stride: usize) {
-        let mut top = [T::of(0.0); N];
-        for (t, &s) in top.iter_mut().zip(&s[0]) {
-            *t = T::of(s);
-        }
-        for row in rows.chunks(stride) {
-            for (t, &x) in top.iter_mut().zip(&row[..N]) {
-                *t = if x > *t || is_nan(x) { x } else { *t };
+    fn across<T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize) {
+        let [tops, sums, ..] = states;
+        for (at, (tops, sums)) in tops.chunks_mut(BLOCK).zip(sums.chunks_mut(BLOCK)).enumerate() {
+            let block = at * BLOCK..at * BLOCK + tops.len();
+            let mut top = [T::of(0.0); BLOCK];
+            let top = &mut top[..tops.len()];
+            for (t, &old) in top.iter_mut().zip(&*tops) {
+                *t = T::of(old);
             }
-        }
-        // Rare after the first rows: the largest of n elements in random order changes log n times.
-        if s[0].iter().zip(&top).any(|(s, t)| *s != t.widen()) {
-            for i in 0..N {
-                s[1][i] = Self::rescaled(s[1][i], s[0][i], top[i].widen());
-                s[0][i] = top[i].widen();
-            }
-        }
-        let mut e = [[T::of(0.0); N]; ROWS];
-        for rows in rows.chunks(stride * ROWS) {
-            let count = rows.len().div_ceil(stride).min(ROWS);
-            for (r, e) in e[..count].iter_mut().enumerate() {
-                let row = &rows[r * stride..][..N];
-                for (e, (&x, &t)) in e.iter_mut().zip(row.iter().zip(&top)) {
-                    *e = Self::term(x, t);
+            for row in rows.chunks(width) {
+                for (t, &x) in top.iter_mut().zip(&row[block.clone()]) {
+                    *t = if x > *t || is_nan(x) { x } else { *t };
                 }
             }
-            for e in &e[..count] {
-                for (s, e) in s[1].iter_mut().zip(e) {
+            Self::raise(tops, sums, top);
+            let mut e = [T::of(0.0); BLOCK];
+            for row in rows.chunks(width) {
+                for (e, (&x, &t)) in e.iter_mut().zip(row[block.clone()].iter().zip(&*top)) {
+                    *e = Self::term(x, t);
+                }
+                for (s, e) in sums.iter_mut().zip(&e) {
                     *s += e.widen();
                 }
             }
@@ -416,6 +443,7 @@ impl Fold for SumExp {
         s[1] = Self::rescaled(s[1], s[0], top) + Self::rescaled(l[1], l[0], top);
         s[0] = top;
     }
+    #[inline(always)]
     fn finish(s: &State, n: usize, _: &Attrs) -> f64 {
         // Below an infinity nothing is known: infinity less infinity.
         if n == 0 || s[0].is_finite() { s[1] } else { f64::NAN }
@@ -523,6 +551,7 @@ macro_rules! moments {
             fn merge(s: &mut State, later: &State) {
                 Moments::merge(s, later);
             }
+            #[inline(always)]
             fn finish(s: &State, n: usize, attrs: &Attrs) -> f64 {
                 $finish(Moments::variance(s, n, attrs))
             }

@@ -65,7 +65,8 @@ pub struct Reduce {
     /// Folds a tile in.
     pub f64: fn(state: &mut [f64; 4], tile: &[f64]),
     /// Folds rows of `width` elements, each into the state of its column: a part of a reduction along
-    /// an outer axis. States lie place by place, as many as a row has elements.
+    /// an outer axis. States lie place by place, as many as a row has elements; of the places only those
+    /// that [`CudaFold::places`] counts.
     pub f32_across: fn(states: &mut [&mut [f64]; 4], rows: &[f32], width: usize),
     /// As above.
     pub f64_across: fn(states: &mut [&mut [f64]; 4], rows: &[f64], width: usize),
@@ -73,6 +74,8 @@ pub struct Reduce {
     pub merge: fn(state: &mut [f64; 4], later: &[f64; 4]),
     /// The result, given the number of elements.
     pub finish: fn(state: &[f64; 4], count: usize, attrs: &Attrs) -> f64,
+    /// The results of states that lie place by place.
+    pub finish_across: fn(states: &[&[f64]; 4], count: usize, attrs: &Attrs, results: &mut [f64]),
     /// The same in CUDA C++.
     pub cuda: CudaFold,
 }

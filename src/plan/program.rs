@@ -132,6 +132,13 @@ pub struct Program {
 }
 
 impl Program {
+    /// Does the code repeat tensor `along` in this width?
+    pub fn spreads(&self, along: usize, width: Width) -> bool {
+        let here =
+            |i: &Instr| matches!(*i, Instr::Spread { along: a, width: w, .. } if (a, w) == (along, width));
+        self.code.iter().any(here)
+    }
+
     /// Compiles a pass. `held` gives the element type of tensors that are there already; nodes
     /// without are computed in the pass.
     pub fn new(prims: &Prims, pass: &Pass, held: &dyn Fn(PrimId) -> Option<Dtype>) -> Self {

@@ -91,7 +91,8 @@ impl<'a> Scorer<'a> {
     /// # Errors
     /// When the source cannot deliver. A program without a score is not an error.
     pub fn score(&mut self, programs: &Prepared, source: &mut dyn Source) -> Result<Scores, SourceError> {
-        let remembered = self.remembered(programs, source.default_objective());
+        let default = source.default_objective();
+        let remembered = self.remembered(programs, default);
         if remembered.iter().all(Option::is_some) {
             return Ok(Scores { scores: remembered.into_iter().flatten().collect(), ..Scores::default() });
         }
@@ -102,34 +103,47 @@ impl<'a> Scorer<'a> {
                 *slot = old;
             }
         }
-        let vague: Vec<bool> =
-            out.scores.iter().map(|s| s.value.as_ref().is_err_and(|d| d.reason == above::VAGUE)).collect();
-        if self.explain && self.cache.is_some() && vague.contains(&true) {
-            let cache = self.cache.take();
-            let again = self.attempt(programs, source, Some(&vague));
-            self.cache = cache;
-            let again = again?;
-            for ((old, new), _) in out.scores.iter_mut().zip(again.scores).zip(&vague).filter(|(_, v)| **v) {
-                old.value = new.value;
+        if self.explain && self.cache.is_some() {
+            self.explain_vague(programs, source, &mut out)?;
+        }
+        if let Some(cache) = &self.cache {
+            for (p, score) in out.scores.iter().enumerate().filter(|(p, _)| new[*p]) {
+                cache.store_score(programs.program_key(p, default), score);
             }
-            out.runs += again.runs;
-            out.source_seconds += again.source_seconds;
-            out.engine_seconds += again.engine_seconds;
         }
         Ok(out)
+    }
+
+    /// Where the guilty number came from the cache, computes it again to say why.
+    fn explain_vague(
+        &mut self,
+        programs: &Prepared,
+        source: &mut dyn Source,
+        out: &mut Scores,
+    ) -> Result<(), SourceError> {
+        let vague: Vec<bool> = out.scores.iter().map(is_vague).collect();
+        if !vague.contains(&true) {
+            return Ok(());
+        }
+        let cache = self.cache.take();
+        let again = self.attempt(programs, source, Some(&vague));
+        self.cache = cache;
+        let again = again?;
+        for ((old, new), _) in out.scores.iter_mut().zip(again.scores).zip(&vague).filter(|(_, v)| **v) {
+            old.value = new.value;
+        }
+        out.runs += again.runs;
+        out.source_seconds += again.source_seconds;
+        out.engine_seconds += again.engine_seconds;
+        Ok(())
     }
 
     /// Whole programs that the cache knows: nothing is bound for them.
     fn remembered(&self, programs: &Prepared, default: Objective) -> Vec<Option<Score>> {
         let known = |p: usize| {
-            let found = self.cache.as_ref()?.lookup(programs.program_key(p, default))?;
-            let Cached { value, rounding_noise } = found;
-            value.is_finite().then_some(Score {
-                value: Ok(value),
-                non_finite: None,
-                rounding_noise,
-                cost: None,
-            })
+            let cache = self.cache.as_ref().filter(|_| !self.costs)?;
+            let found = cache.score(programs.program_key(p, default))?;
+            Some(found).filter(|s| !(self.explain && is_vague(s)))
         };
         (0..programs.len()).map(known).collect()
     }
@@ -168,12 +182,6 @@ impl<'a> Scorer<'a> {
         out.scores = outcome.scores(&binding, &demand, source.outline());
         if let Some(cache) = &self.cache {
             store(cache, &binding, &outcome, &demand);
-            for (p, score) in out.scores.iter().enumerate() {
-                if let Ok(value) = score.value {
-                    let found = Cached { value, rounding_noise: score.rounding_noise };
-                    cache.store(programs.program_key(p, default), found);
-                }
-            }
         }
         if self.costs {
             let costs = cost::costs(&binding.graph, source.outline(), &seconds, out.engine_seconds);
@@ -183,6 +191,11 @@ impl<'a> Scorer<'a> {
         }
         Ok(out)
     }
+}
+
+/// Is its reason not known precisely?
+fn is_vague(score: &Score) -> bool {
+    score.value.as_ref().is_err_and(|d| d.reason == above::VAGUE)
 }
 
 /// Keeps every number that has an identity.

@@ -218,7 +218,12 @@ impl Run<'_> {
         let streams: Vec<Tensor> = program.streams.iter().map(|&n| self.tensor(n)).collect();
         let operands = Operands {
             streams: streams.iter().map(Stream::new).collect(),
-            alongs: program.alongs.iter().map(|a| Spread::new(&self.tensor(a.node), a.split)).collect(),
+            alongs: program
+                .alongs
+                .iter()
+                .enumerate()
+                .map(|(i, a)| Spread::new(&self.tensor(a.node), a.split, |w| program.spreads(i, w)))
+                .collect(),
             numbers: program.numbers.iter().map(|&n| self.number(n).unwrap_or(f64::NAN)).collect(),
         };
         let results = pass::run(pass, program, &operands);

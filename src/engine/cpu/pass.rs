@@ -107,7 +107,11 @@ impl Job<'_> {
         let init = |r: usize| self.reduces[r].map_or([0.0; 4], |x| x.init);
         let states = |(r, t): (usize, &Touched)| match t {
             Touched::Run { .. } => States::Runs(vec![init(r); t.count()]),
-            Touched::Columns { .. } => States::Columns(init(r).map(|x| vec![x; t.count()])),
+            Touched::Columns { .. } => {
+                let places = self.reduces[r].map_or(0, |x| x.cuda.places);
+                let of = |k: usize| if k < places { vec![init(r)[k]; t.count()] } else { Vec::new() };
+                States::Columns([0, 1, 2, 3].map(of))
+            }
         };
         let mut states: Vec<States> = touched.iter().enumerate().map(states).collect();
         scratch.filled.fill(None);
@@ -121,7 +125,22 @@ impl Job<'_> {
                 self.step(at, instr, &tile, scratch, &touched, &mut states);
             }
         });
+        for (r, (t, states)) in touched.iter().zip(&mut states).enumerate() {
+            self.finish(r, t, states);
+        }
         states
+    }
+
+    /// Finishes what no other chunk adds to.
+    fn finish(&self, r: usize, touched: &Touched, states: &mut States) {
+        let reduction = &self.program.reductions[r];
+        let (Some(reduce), Some((_, len, _))) = (self.reduces[r], reduction.split) else { return };
+        if let (Touched::Columns { whole: true, .. }, States::Columns(places)) = (touched, &*states) {
+            let mut results = vec![0.0; touched.count()];
+            let places = places.each_ref().map(Vec::as_slice);
+            (reduce.finish_across)(&places, len, &reduction.attrs, &mut results);
+            *states = States::Finished(results);
+        }
     }
 
     /// Puts the rows of streams one behind the other.
@@ -254,6 +273,9 @@ impl Job<'_> {
             None => (1, self.pass.numel),
             Some((outer, len, inner)) => (outer * inner, len),
         };
+        if states.iter().any(|s| matches!(s[r], States::Finished(_))) {
+            return (reduction.node, gather(r, chunks, states, reduction.split, results));
+        }
         let mut all = vec![reduce.init; results];
         for (chunk, states) in chunks.iter().zip(states) {
             let touched = Touched::new(chunk, reduction.split);
@@ -264,6 +286,26 @@ impl Job<'_> {
         let values = all.iter().map(|s| (reduce.finish)(s, count, &reduction.attrs)).collect();
         (reduction.node, values)
     }
+}
+
+/// The results of chunks that each finished theirs, in order.
+fn gather(
+    r: usize,
+    chunks: &[Chunk],
+    states: &[Vec<States>],
+    split: Option<(usize, usize, usize)>,
+    results: usize,
+) -> Vec<f64> {
+    let mut all = vec![0.0; results];
+    for (chunk, states) in chunks.iter().zip(states) {
+        let touched = Touched::new(chunk, split);
+        if let (States::Finished(values), Touched::Columns { cols, .. }) = (&states[r], touched) {
+            for (i, row) in values.chunks(cols).enumerate() {
+                all[touched.result(i * cols)..][..cols].copy_from_slice(row);
+            }
+        }
+    }
+    all
 }
 
 /// Where a tile lies, for a fold.
@@ -287,10 +329,12 @@ impl Position<'_> {
             (Touched::Run { first, .. }, Some((_, len, _)), States::Runs(states)) => {
                 fold_rows(elements, self.tile.start, len, first, states, fold);
             }
-            (Touched::Columns { plane, cols, .. }, Some((_, len, inner)), States::Columns(places)) => {
+            (Touched::Columns { plane, col, cols, .. }, Some((_, len, inner)), States::Columns(places)) => {
                 let o = self.tile.start / (len * inner) - plane;
-                let mut part = places.each_mut().map(|p| &mut p[o * cols..(o + 1) * cols]);
-                across(&mut part, elements, cols);
+                let first = o * cols + self.tile.start % inner - col;
+                let range = first..first + self.tile.width;
+                let mut part = places.each_mut().map(|p| p.get_mut(range.clone()).unwrap_or_default());
+                across(&mut part, elements, self.tile.width);
             }
             _ => {}
         }

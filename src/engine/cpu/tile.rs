@@ -1,6 +1,7 @@
 //! Tiles: scratch memory, widening while loading, repeating along an axis, folding along axes.
 
 use super::walk::{TILE, Tile};
+use crate::plan::program::Width;
 use crate::tensor::{Data, Tensor};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -12,8 +13,10 @@ pub(super) type State = [f64; 4];
 pub(super) enum States {
     /// One by one.
     Runs(Vec<State>),
-    /// Place by place, for columns side by side.
+    /// Place by place, for columns side by side; places that the reduction does not have are empty.
     Columns([Vec<f64>; 4]),
+    /// Results, where a chunk holds all of their elements.
+    Finished(Vec<f64>),
 }
 
 impl States {
@@ -21,7 +24,8 @@ impl States {
     pub fn get(&self, i: usize) -> State {
         match self {
             States::Runs(s) => s[i],
-            States::Columns(places) => [0, 1, 2, 3].map(|k| places[k][i]),
+            States::Columns(places) => places.each_ref().map(|p| p.get(i).copied().unwrap_or_default()),
+            States::Finished(_) => State::default(),
         }
     }
 }
@@ -164,27 +168,35 @@ fn convert<A: Copy, B>(from: &[A], to: &mut [B], f: impl Fn(A) -> B) {
 
 /// A held tensor that repeats along an axis that it lacks.
 pub(super) struct Spread {
-    /// Its elements, and the same in single precision.
-    pub values: (Vec<f64>, Vec<f32>),
+    /// Its elements in single precision, where the code asks for them.
+    single: Vec<f32>,
+    /// In double precision, likewise.
+    double: Vec<f64>,
     /// Elements before, along and after the axis.
     pub split: (usize, usize, usize),
 }
 
 impl Spread {
-    pub fn new(tensor: &Tensor, split: (usize, usize, usize)) -> Self {
-        let values = tensor.to_f64();
-        let single = values.iter().map(|&x| x as f32).collect();
-        Spread { values: (values, single), split }
+    /// `wanted` says whether elements are asked for in a width.
+    pub fn new(tensor: &Tensor, split: (usize, usize, usize), wanted: impl Fn(Width) -> bool) -> Self {
+        let single = |x: &[f64]| x.iter().map(|&x| x as f32).collect();
+        let single = match (wanted(Width::F32), tensor.as_slice::<f64>()) {
+            (false, _) => Vec::new(),
+            (true, Some(d)) => single(d),
+            (true, None) => single(&tensor.to_f64()),
+        };
+        let double = if wanted(Width::F64) { tensor.to_f64() } else { Vec::new() };
+        Spread { single, double, split }
     }
 
     /// The elements that stand against those of a tile of the larger tensor, as f32.
     pub fn fill_f32(&self, tile: &Tile, out: &mut [f32]) {
-        self.fill(tile, &self.values.1, out);
+        self.fill(tile, &self.single, out);
     }
 
     /// As [`Spread::fill_f32`], as f64.
     pub fn fill_f64(&self, tile: &Tile, out: &mut [f64]) {
-        self.fill(tile, &self.values.0, out);
+        self.fill(tile, &self.double, out);
     }
 
     fn fill<T: Copy>(&self, tile: &Tile, values: &[T], out: &mut [T]) {

@@ -14,6 +14,8 @@ pub const TILE: usize = 1024;
 const STRIP: usize = 256;
 /// Columns of a strip are a multiple of this where the rows allow.
 const ALIGN: usize = 16;
+/// Columns of a chunk that holds whole columns: their states stay in cache.
+const COLUMNS: usize = 4096;
 /// Elements of a linear chunk.
 const CHUNK: usize = 32 * TILE;
 /// Elements of a strided chunk: larger, for each has states for a whole row.
@@ -84,8 +86,10 @@ pub fn chunks(walk: Walk, numel: usize) -> Vec<Chunk> {
     match walk {
         Walk::Linear => ranges(numel, CHUNK).map(|r| Chunk::Linear { start: r.start, end: r.end }).collect(),
         Walk::Strided { outer, len, inner } => {
-            let width = inner.div_ceil(inner.div_ceil(STRIP)).next_multiple_of(ALIGN).min(inner);
+            let width = strip(len, inner);
             let height = (STRIDED_CHUNK / width).clamp(1, len);
+            let most = if height == len { (STRIDED_CHUNK / len).min(COLUMNS) } else { width };
+            let width = (most / width * width).clamp(width, inner);
             let depth = if height == len && width == inner { STRIDED_CHUNK / (len * inner) } else { 1 };
             let mut out = Vec::new();
             for o in ranges(outer, depth.max(1)) {
@@ -100,6 +104,12 @@ pub fn chunks(walk: Walk, numel: usize) -> Vec<Chunk> {
     }
 }
 
+/// Columns of a strided tile: fewer than they might be where short columns are then whole.
+fn strip(len: usize, inner: usize) -> usize {
+    let most = (TILE / len.max(1)).clamp(STRIP / 2, STRIP);
+    inner.div_ceil(inner.div_ceil(most)).next_multiple_of(ALIGN).min(inner)
+}
+
 fn ranges(n: usize, step: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     (0..n).step_by(step).map(move |i| i..(i + step).min(n))
 }
@@ -108,11 +118,13 @@ fn ranges(n: usize, step: usize) -> impl Iterator<Item = std::ops::Range<usize>>
 pub fn tiles(chunk: &Chunk, walk: Walk, mut f: impl FnMut(Tile)) {
     match (chunk, walk) {
         (Chunk::Strided { outer, rows, cols }, Walk::Strided { len, inner, .. }) => {
-            let step = (TILE / cols.len()).max(1);
-            for o in outer.clone() {
+            let width = strip(len, inner);
+            for (o, c) in outer.clone().flat_map(|o| cols.clone().step_by(width).map(move |c| (o, c))) {
+                let width = width.min(cols.end - c);
+                let step = (TILE / width).max(1);
                 for r in rows.clone().step_by(step) {
-                    let start = (o * len + r) * inner + cols.start;
-                    f(Tile { start, rows: step.min(rows.end - r), width: cols.len(), stride: inner });
+                    let start = (o * len + r) * inner + c;
+                    f(Tile { start, rows: step.min(rows.end - r), width, stride: inner });
                 }
             }
         }
@@ -147,6 +159,8 @@ pub enum Touched {
         cols: usize,
         /// Columns of a plane.
         inner: usize,
+        /// Whether the chunk holds all elements of every result.
+        whole: bool,
     },
 }
 
@@ -159,12 +173,13 @@ impl Touched {
                 let first = start / len.max(1);
                 Touched::Run { first, count: (end - 1) / len.max(1) + 1 - first }
             }
-            (Chunk::Strided { outer, cols, .. }, Some((_, _, inner))) => Touched::Columns {
+            (Chunk::Strided { outer, cols, rows }, Some((_, len, inner))) => Touched::Columns {
                 plane: outer.start,
                 planes: outer.len(),
                 col: cols.start,
                 cols: cols.len(),
                 inner,
+                whole: rows.len() == len,
             },
         }
     }

@@ -143,7 +143,7 @@ impl Search<'_> {
         let scores = Scores {
             outcomes: row,
             finite: finite.as_deref(),
-            noise: self.eval.noisy(&self.dag, c.root),
+            noise: self.terms.noisy(&self.dag, c.root),
             met: print.is_some_and(|p| self.state.fingerprints.contains(&p)),
             bound: match fitness {
                 Some(f) if !last => f.value + CONFIDENCE * error,
