@@ -318,10 +318,19 @@ fn a_selection_that_is_known_beforehand_runs_one_side() {
     }
     let root = b.op("where", &[zero, heads, nothing]);
     b.program("empty", root, CaptureSpec::default());
+    // Sizes are known beforehand, too.
+    let size = b.op("numel", &[v]);
+    let condition = b.op("lt", &[size, zero]);
+    let g = b.field(0, Kind::Head, Field::Grad);
+    let (g, v) = (b.op("mean", &[g]), b.op("mean", &[v]));
+    let term = b.op("where", &[condition, g, v]);
+    let root = b.fold("sum", sites(Kind::Head), term);
+    b.program("by_size", root, CaptureSpec::default());
     let mut source = Fake::new(3);
     let scores = score(&b, &mut source);
     assert!(source.asked.iter().all(|a| a.1.iter().all(|w| w.1 == Field::Value)), "{:?}", source.asked);
     assert_eq!(scores.scores[0].value, scores.scores[1].value);
     assert_eq!(scores.scores[0].value, scores.scores[2].value);
     assert!(scores.scores[3].value.as_ref().is_err_and(|d| d.reason.contains("no sites")));
+    assert_eq!(scores.scores[0].value, scores.scores[4].value);
 }

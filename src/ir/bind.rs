@@ -264,7 +264,7 @@ impl<'a> Binder<'a> {
 
     /// The identity of the value of `n` at the sites of `env`, where it depends on tensors.
     fn cache_key(&self, n: NodeId, env: &[SiteId], specs: &Specs) -> Option<Key> {
-        let Facts { free, level, key } = self.prepared.facts[n];
+        let Facts { free, level, key, .. } = self.prepared.facts[n];
         if level == Level::Free || !matches!(self.prepared.dag.node(n), Node::Op { .. } | Node::Fold { .. }) {
             return None;
         }
@@ -329,7 +329,7 @@ impl<'a> Binder<'a> {
     /// run, and need not even exist on this architecture.
     fn selected(&self, op: OpId, args: &[NodeId], values: &[(u32, Res)]) -> Option<Res> {
         let (true, &[condition, yes, no]) = (ops::row(op).selects, args) else { return None };
-        if self.prepared.facts[condition].level != Level::Free {
+        if !self.prepared.facts[condition].fixed {
             return None;
         }
         let first = self.known(values[condition].1.ok()?)? != 0.0;
@@ -344,7 +344,7 @@ impl<'a> Binder<'a> {
     /// The finite value of an elementwise operator of numbers that no run decides.
     fn of_numbers(&self, n: NodeId, row: &OpRow, ids: &[BoundId]) -> Option<f64> {
         let Eval::Scalar(f) = row.eval else { return None };
-        if self.prepared.facts[n].level != Level::Free {
+        if !self.prepared.facts[n].fixed {
             return None;
         }
         let numbers: Option<SmallVec<[f64; 3]>> = ids.iter().map(|&i| self.known(i as u32)).collect();

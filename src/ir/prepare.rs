@@ -3,6 +3,7 @@
 
 use super::key::{Key, key_of};
 use super::{Collection, Dag, Node, NodeId, Program};
+use crate::ops;
 use crate::site::{Batches, CaptureSpec, FIELDS, Field, NUMBERS, Pass};
 
 /// The most expensive pass that the fields under a node need; decides which parts of a
@@ -46,6 +47,8 @@ pub(super) struct Facts {
     pub free: u64,
     /// See [`Level`].
     pub level: Level,
+    /// No run decides its value: it follows from numbers of the model and from shapes.
+    pub fixed: bool,
     /// Identity of the expression.
     pub key: Key,
 }
@@ -79,30 +82,36 @@ pub fn run_number(name: &str) -> bool {
 
 fn facts(node: &Node, known: &[Facts]) -> Facts {
     match node {
-        Node::Number(_) | Node::Literal { .. } => Facts { free: 0, level: Level::Free, key: key_of(node) },
+        Node::Number(_) | Node::Literal { .. } => {
+            Facts { free: 0, level: Level::Free, fixed: true, key: key_of(node) }
+        }
         Node::Model(name, _) => {
             let level = if run_number(name) { Level::Backward } else { Level::Free };
-            Facts { free: 0, level, key: key_of(node) }
+            Facts { free: 0, level, fixed: level == Level::Free, key: key_of(node) }
         }
         Node::Field { binder, field, .. } => {
-            Facts { free: bit(*binder), level: field_level(*field), key: key_of(node) }
+            Facts { free: bit(*binder), level: field_level(*field), fixed: false, key: key_of(node) }
         }
         Node::SiteNumber { binder, .. } => {
-            Facts { free: bit(*binder), level: Level::Free, key: key_of(node) }
+            Facts { free: bit(*binder), level: Level::Free, fixed: true, key: key_of(node) }
         }
         Node::Op { op, attrs, args } => {
-            let start = Facts { free: 0, level: Level::Free, key: key_of(&("op", op, attrs)) };
-            args.iter().map(|&a| known[a]).fold(start, |f, a| Facts {
+            let key = key_of(&("op", op, attrs));
+            let start = Facts { free: 0, level: Level::Free, fixed: true, key };
+            let all = args.iter().map(|&a| known[a]).fold(start, |f, a| Facts {
                 free: f.free | a.free,
                 level: f.level.max(a.level),
+                fixed: f.fixed && a.fixed,
                 key: f.key.join(a.key),
-            })
+            });
+            Facts { fixed: all.fixed || ops::row(*op).from_shapes.is_some(), ..all }
         }
         Node::Fold { reducer, over, body } => {
             let b = known[*body];
             Facts {
                 free: b.free.checked_shr(binders(over) as u32).unwrap_or(0) | collection_free(over),
                 level: b.level,
+                fixed: b.level == Level::Free,
                 key: key_of(&("fold", reducer, over)).join(b.key),
             }
         }

@@ -37,19 +37,22 @@ pub struct AttrSpec {
     pub required: bool,
     /// Must it be a whole number?
     pub integer: bool,
+    /// Does a negative value mean something: count from the end?
+    pub negative: bool,
 }
 
 /// The axis of a reduction or normaliser; everything when left out.
-pub(super) const AXIS: AttrSpec = AttrSpec { name: "axis", default: None, required: false, integer: true };
+pub(super) const AXIS: AttrSpec =
+    AttrSpec { name: "axis", default: None, required: false, integer: true, negative: true };
 /// Delta degrees of freedom.
 pub(super) const DDOF: AttrSpec =
-    AttrSpec { name: "ddof", default: Some(0.0), required: false, integer: true };
+    AttrSpec { name: "ddof", default: Some(0.0), required: false, integer: true, negative: false };
 
 /// A constant that must be given.
 pub(super) const fn required(name: &'static str, integer: bool) -> AttrSpec {
-    AttrSpec { name, default: None, required: true, integer }
+    AttrSpec { name, default: None, required: true, integer, negative: integer }
 }
 /// A whole number with a default.
 pub(super) const fn whole(name: &'static str, default: f64) -> AttrSpec {
-    AttrSpec { name, default: Some(default), required: false, integer: true }
+    AttrSpec { name, default: Some(default), required: false, integer: true, negative: true }
 }

@@ -70,7 +70,8 @@ fn svd_entropy(s: &[f64]) -> f64 {
     if s.is_empty() { f64::NAN } else { s.iter().map(|x| information(x / sum)).sum() }
 }
 
-const TOL: AttrSpec = AttrSpec { name: "tol", default: None, required: false, integer: false };
+const TOL: AttrSpec =
+    AttrSpec { name: "tol", default: None, required: false, integer: false, negative: false };
 const BASE: OpRow = OpRow { group: Group::Spectral, cost: 20.0, weight: 0.5, ..ROW };
 
 pub(super) const ROWS: &[OpRow] = &[

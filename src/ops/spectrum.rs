@@ -84,7 +84,8 @@ fn unique_rows(v: &[&Value], _: &Attrs) -> Value {
     Value::number(distinct as f64)
 }
 
-const ETA: AttrSpec = AttrSpec { name: "eta", default: Some(0.99), required: false, integer: false };
+const ETA: AttrSpec =
+    AttrSpec { name: "eta", default: Some(0.99), required: false, integer: false, negative: false };
 const BASE: OpRow = OpRow { group: Group::Spectral, cost: 20.0, weight: 0.5, ..ROW };
 
 pub(super) const ROWS: &[OpRow] = &[

@@ -127,7 +127,8 @@ fn constants(row: &OpRow) -> Vec<Attrs> {
     }
     let mut out = vec![Attrs::of(&base)];
     for i in 0..row.attrs.len() {
-        for &x in choices(i) {
+        let negative = row.attrs[i].negative;
+        for &x in choices(i).iter().filter(|x| negative || **x >= 0.0) {
             let mut changed = base.clone();
             changed[i] = Some(x);
             let attrs = Attrs::of(&changed);
