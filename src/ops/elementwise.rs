@@ -15,9 +15,9 @@ const POW: u8 = 50;
 /// What follows an operand: `.T`, `[0]`.
 pub(super) const POSTFIX: u8 = 60;
 
-map!(Neg, |a| -a);
-map!(Abs, |a| a.abs());
-map!(Square, |a| a * a);
+map!(Neg, cheap Neg, |a| -a);
+map!(Abs, cheap Abs, |a| a.abs());
+map!(Square, cheap Square, |a| a * a);
 map!(Sqrt, |a| a.sqrt());
 map!(Exp, |a| a.exp(), plain a.exp_plain(), key a.exp_key(), limit EXP_LIMIT);
 map!(Log, |a| a.ln(), plain a.ln_plain(), key a.ln_key(), limit LN_LIMIT);
@@ -41,11 +41,11 @@ map!(Sign, |a| if a > T::of(0.0) {
     a
 });
 map!(Step, |a| truth(a > T::of(0.0)));
-map!(Add, |a, b| a + b);
-map!(Sub, |a, b| a - b);
-map!(Mul, |a, b| a * b);
-map!(Div, |a, b| a / b);
-map!(Pow, |a, b| if b == T::of(2.0) { a * a } else { a.powf(b) });
+map!(Add, cheap Add, |a, b| a + b);
+map!(Sub, cheap Sub, |a, b| a - b);
+map!(Mul, cheap Mul, |a, b| a * b);
+map!(Div, cheap Div, |a, b| a / b);
+map!(Pow, cheap Pow, |a, b| if b == T::of(2.0) { a * a } else { a.powf(b) });
 map!(Min, |a, b| if a < b || is_nan(a) { a } else { b });
 map!(Max, |a, b| if a > b || is_nan(a) { a } else { b });
 map!(Lt, |a, b| truth(a < b));

@@ -7,10 +7,11 @@ use super::attrs::Attrs;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::{Isa, isa};
 use super::row::{CudaFold, Reduce};
+use super::take::{Elements, LANES, One, Taken, ask, taken};
 use super::vecmath::Real;
 use std::marker::PhantomData;
+use std::ops::Range;
 
-const LANES: usize = 32;
 /// Columns that a reduction along an outer axis folds side by side.
 const COLUMNS: usize = 16;
 /// Exponentials that are computed before they are added up.
@@ -25,8 +26,17 @@ pub trait Fold: Sized {
     const INIT: State = [0.0; 4];
     /// CUDA text.
     const CUDA: CudaFold;
+    /// The reduction whose result the first place is.
+    const FIRST: Option<&'static str> = None;
+    /// Can its elements be computed while it takes them?
+    const TAKES: bool = true;
+    /// Folds elements in.
+    fn take<T: Real>(s: &mut State, elements: impl Elements<T>);
     /// Folds a tile in.
-    fn tile<T: Real>(s: &mut State, tile: &[T]);
+    #[inline(always)]
+    fn tile<T: Real>(s: &mut State, tile: &[T]) {
+        Self::take(s, One { x: tile, f: |x| x, ahead: 0 });
+    }
     /// Folds an element in.
     fn push(s: &mut State, x: f64);
     /// Folds rows of `N` elements, each `stride` behind the one before, into `N` states, place by
@@ -43,10 +53,11 @@ pub trait Fold: Sized {
             }
         }
     }
-    /// Folds rows of `width` elements into states that lie place by place, columns side by side.
+    /// Folds rows of `width` elements, each `stride` behind the one before, into states that lie place by
+    /// place, columns side by side.
     #[inline(always)]
-    fn across<T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize) {
-        grouped::<Self, T>(states, rows, width);
+    fn across<T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize, stride: usize) {
+        grouped::<Self, T>(states, rows, width, stride);
     }
     /// Merges later elements in.
     fn merge(s: &mut State, later: &State);
@@ -63,11 +74,13 @@ impl<F: Fold> Of<F> {
         init: F::INIT,
         f32: run::<F, f32>,
         f64: run::<F, f64>,
+        taken: if F::TAKES { Some(run_taken::<F>) } else { None },
         f32_across: across::<F, f32>,
         f64_across: across::<F, f64>,
         merge: F::merge,
         finish: F::finish,
         finish_across: finish_across::<F>,
+        first: F::FIRST,
         cuda: F::CUDA,
     };
 }
@@ -82,15 +95,27 @@ fn finish_across<F: Fold>(states: &[&[f64]; 4], n: usize, attrs: &Attrs, results
     }
 }
 
+/// Asks memory for the rows that follow: such as lie apart are in memory, and are followed by others.
+#[inline(always)]
+fn below<T>(rows: &[T], stride: usize, columns: Range<usize>) {
+    let next = rows.len().next_multiple_of(stride);
+    for at in columns.step_by(COLUMNS) {
+        (at..rows.len()).step_by(stride).for_each(|i| ask(rows, next + i, COLUMNS));
+    }
+}
+
 /// Folds rows into states, as many columns at a time as registers hold.
 #[inline(always)]
-fn grouped<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], tile: &[T], width: usize) {
+fn grouped<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], tile: &[T], width: usize, stride: usize) {
     let groups = width / COLUMNS * COLUMNS;
     for at in (0..groups).step_by(COLUMNS) {
-        group::<F, T, COLUMNS>(states, tile, width, at);
+        if stride > width {
+            below(tile, stride, at..at + COLUMNS);
+        }
+        group::<F, T, COLUMNS>(states, tile, stride, at);
     }
     for at in groups..width {
-        group::<F, T, 1>(states, tile, width, at);
+        group::<F, T, 1>(states, tile, stride, at);
     }
 }
 
@@ -98,14 +123,14 @@ fn grouped<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], tile: &[T], width: us
 fn group<F: Fold, T: Real, const N: usize>(
     states: &mut [&mut [f64]; 4],
     tile: &[T],
-    width: usize,
+    stride: usize,
     at: usize,
 ) {
     let mut s = F::INIT.map(|x| [x; N]);
     for (s, from) in s.iter_mut().zip(states.iter()).take(F::CUDA.places) {
         s.copy_from_slice(&from[at..at + N]);
     }
-    F::columns(&mut s, &tile[at..], width);
+    F::columns(&mut s, &tile[at..], stride);
     for (s, to) in s.iter().zip(states.iter_mut()).take(F::CUDA.places) {
         to[at..at + N].copy_from_slice(s);
     }
@@ -113,26 +138,26 @@ fn group<F: Fold, T: Real, const N: usize>(
 
 /// The kernels, dispatched on the instruction set.
 macro_rules! dispatched {
-    ($run:ident, $body:ident, $wide:ident, $widest:ident, |$($a:ident: $t:ty),+|) => {
+    ($run:ident, $body:ident, $wide:ident, $widest:ident, <F $(, $t:ident)?>, |$($a:ident: $ty:ty),+|) => {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
-        fn $wide<F: Fold, T: Real>($($a: $t),+) {
-            $body::<F, T>($($a),+);
+        fn $wide<F: Fold $(, $t: Real)?>($($a: $ty),+) {
+            $body::<F $(, $t)?>($($a),+);
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        fn $widest<F: Fold, T: Real>($($a: $t),+) {
-            $body::<F, T>($($a),+);
+        fn $widest<F: Fold $(, $t: Real)?>($($a: $ty),+) {
+            $body::<F $(, $t)?>($($a),+);
         }
-        fn $run<F: Fold, T: Real>($($a: $t),+) {
+        fn $run<F: Fold $(, $t: Real)?>($($a: $ty),+) {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the features were detected on this machine.
             match isa() {
-                Isa::Avx512 => return unsafe { $widest::<F, T>($($a),+) },
-                Isa::Avx2 => return unsafe { $wide::<F, T>($($a),+) },
+                Isa::Avx512 => return unsafe { $widest::<F $(, $t)?>($($a),+) },
+                Isa::Avx2 => return unsafe { $wide::<F $(, $t)?>($($a),+) },
                 Isa::Base => {}
             }
-            $body::<F, T>($($a),+);
+            $body::<F $(, $t)?>($($a),+);
         }
     };
 }
@@ -140,30 +165,56 @@ macro_rules! dispatched {
 fn tile<F: Fold, T: Real>(s: &mut State, tile: &[T]) {
     F::tile(s, tile);
 }
-dispatched!(run, tile, run_wide, run_widest, |s: &mut State, elements: &[T]|);
 #[inline(always)]
-fn columns<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize) {
-    F::across(states, rows, width);
+fn columns<F: Fold, T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize, stride: usize) {
+    F::across(states, rows, width, stride);
 }
-dispatched!(across, columns, across_wide, across_widest, |s: &mut [&mut [f64]; 4], elements: &[T], width: usize|);
-
-/// Folds a tile in lanes: `f` takes an element in, `join` joins two partial results.
 #[inline(always)]
-fn lanes<T: Real>(tile: &[T], init: f64, f: impl Fn(f64, T) -> f64, join: impl Fn(f64, f64) -> f64) -> f64 {
+fn tile_taken<F: Fold>(s: &mut State, tile: &Taken<'_>) {
+    match tile.square {
+        false => taken!(tile, |x: f32| x, |e| F::take::<f32>(s, e)),
+        true => taken!(tile, |x: f32| x * x, |e| F::take::<f32>(s, e)),
+    }
+}
+dispatched!(run, tile, run_wide, run_widest, <F, T>, |s: &mut State, elements: &[T]|);
+dispatched!(run_taken, tile_taken, taken_wide, taken_widest, <F>, |s: &mut State, elements: &Taken<'_>|);
+dispatched!(
+    across, columns, across_wide, across_widest, <F, T>,
+    |s: &mut [&mut [f64]; 4], elements: &[T], width: usize, stride: usize|
+);
+
+/// Folds elements in lanes: `f` takes an element in, `join` joins two partial results.
+#[inline(always)]
+fn lanes<T: Real>(
+    elements: impl Elements<T>,
+    init: f64,
+    f: impl Fn(f64, T) -> f64,
+    join: impl Fn(f64, f64) -> f64,
+) -> f64 {
     let mut acc = [init; LANES];
-    let (chunks, rest) = tile.as_chunks::<LANES>();
-    for c in chunks {
-        for (a, x) in acc.iter_mut().zip(c) {
-            *a = f(*a, *x);
+    let whole = elements.len() / LANES;
+    for c in 0..whole {
+        elements.ask(c * LANES, LANES);
+        let x = elements.lanes(c);
+        for (i, a) in acc.iter_mut().enumerate() {
+            *a = f(*a, x(i));
         }
     }
-    for (a, x) in acc.iter_mut().zip(rest) {
-        *a = f(*a, *x);
-    }
+    let rest = elements.part(whole * LANES, elements.len() - whole * LANES);
+    rest.each(&mut acc, |a, x| *a = f(*a, x));
+    tree(&acc, join)
+}
+
+/// Joins partial results. A function of its own, for the loops before it would else be cut into the
+/// pieces that are joined.
+#[inline(never)]
+fn tree(partial: &[f64; LANES], join: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut acc = *partial;
     let mut width = LANES / 2;
     while width > 0 {
-        for i in 0..width {
-            acc[i] = join(acc[i], acc[i + width]);
+        let (low, high) = acc.split_at_mut(width);
+        for (a, b) in low.iter_mut().zip(high) {
+            *a = join(*a, *b);
         }
         width /= 2;
     }
@@ -200,8 +251,8 @@ macro_rules! fold {
             const INIT: State = [$init, 0.0, 0.0, 0.0];
             const CUDA: CudaFold = $cuda;
             #[inline(always)]
-            fn tile<T: Real>(s: &mut State, tile: &[T]) {
-                s[0] = $join(s[0], lanes(tile, $init, |a, x: T| $take(a, x.widen()), $join));
+            fn take<T: Real>(s: &mut State, elements: impl Elements<T>) {
+                s[0] = $join(s[0], lanes(elements, $init, |a, x: T| $take(a, x.widen()), $join));
             }
             #[inline(always)]
             fn push(s: &mut State, x: f64) {
@@ -282,7 +333,7 @@ impl Fold for Mean {
         finish: "s[0] / n < s[1] ? s[1] : (s[0] / n > s[2] ? s[2] : s[0] / n)",
     };
     #[inline(always)]
-    fn tile<T: Real>(s: &mut State, tile: &[T]) {
+    fn take<T: Real>(s: &mut State, tile: impl Elements<T>) {
         let mut t = Self::UNBOUNDED;
         t[0] = lanes(tile, 0.0, |a, x: T| a + x.widen(), plus);
         if !Self::narrow::<T>() {
@@ -359,8 +410,12 @@ impl SumExp {
     /// log n times.
     #[inline(always)]
     fn raise<T: Real>(tops: &mut [f64], sums: &mut [f64], top: &[T]) {
-        let fresh = tops.iter().all(|&old| old == f64::NEG_INFINITY);
-        if !fresh && tops.iter().zip(top).any(|(old, t)| *old != t.widen()) {
+        let (mut fresh, mut moved) = (true, false);
+        for (old, t) in tops.iter().zip(top) {
+            fresh &= *old == f64::NEG_INFINITY;
+            moved |= *old != t.widen();
+        }
+        if moved && !fresh {
             for (s, (old, t)) in sums.iter_mut().zip(tops.iter().zip(top)) {
                 *s = Self::rescaled(*s, *old, t.widen());
             }
@@ -382,19 +437,22 @@ impl Fold for SumExp {
                 else if (t[0] > -1.0 / 0.0) s[1] += t[1] * exp(t[0] - s[0]);",
         finish: "s[0] - s[0] == 0 || n == 0 ? s[1] : not_a_number()",
     };
+    const FIRST: Option<&'static str> = Some("max");
+    const TAKES: bool = false;
+    /// Twice, for the largest is known only then.
     #[inline(always)]
-    fn tile<T: Real>(s: &mut State, tile: &[T]) {
+    fn take<T: Real>(s: &mut State, tile: impl Elements<T>) {
         let top = lanes(tile, f64::NEG_INFINITY, |a, x: T| larger(a, x.widen()), larger);
         // A block of exponentials before the first is widened: what was just stored cannot be loaded
         // in other pieces without a wait. Loops, for what `map` calls is not compiled for the
         // instruction set at hand.
         let mut sum = 0.0;
         let mut e = [T::of(0.0); BLOCK];
-        for block in tile.chunks(BLOCK) {
-            for (e, &x) in e.iter_mut().zip(block) {
-                *e = Self::term(x, T::of(top));
-            }
-            sum += lanes(&e[..block.len()], 0.0, |a, x: T| a + x.widen(), plus);
+        for at in (0..tile.len()).step_by(BLOCK) {
+            let block = tile.part(at, BLOCK.min(tile.len() - at));
+            let e = &mut e[..block.len()];
+            block.each(e, |e, x| *e = Self::term(x, T::of(top)));
+            sum += lanes(One { x: e, f: |x| x, ahead: 0 }, 0.0, |a, x: T| a + x.widen(), plus);
         }
         Self::merge(s, &[top, sum, 0.0, 0.0]);
     }
@@ -404,23 +462,26 @@ impl Fold for SumExp {
     }
     /// In loops as long as a row: such of fixed length are unrolled before they are made vectors.
     #[inline(always)]
-    fn across<T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize) {
+    fn across<T: Real>(states: &mut [&mut [f64]; 4], rows: &[T], width: usize, stride: usize) {
         let [tops, sums, ..] = states;
         for (at, (tops, sums)) in tops.chunks_mut(BLOCK).zip(sums.chunks_mut(BLOCK)).enumerate() {
             let block = at * BLOCK..at * BLOCK + tops.len();
+            if stride > width {
+                below(rows, stride, block.clone());
+            }
             let mut top = [T::of(0.0); BLOCK];
             let top = &mut top[..tops.len()];
             for (t, &old) in top.iter_mut().zip(&*tops) {
                 *t = T::of(old);
             }
-            for row in rows.chunks(width) {
+            for row in rows.chunks(stride) {
                 for (t, &x) in top.iter_mut().zip(&row[block.clone()]) {
                     *t = if x > *t || is_nan(x) { x } else { *t };
                 }
             }
             Self::raise(tops, sums, top);
             let mut e = [T::of(0.0); BLOCK];
-            for row in rows.chunks(width) {
+            for row in rows.chunks(stride) {
                 for (e, (&x, &t)) in e.iter_mut().zip(row[block.clone()].iter().zip(&*top)) {
                     *e = Self::term(x, t);
                 }
@@ -460,21 +521,36 @@ fn is_nan<T: PartialOrd>(x: T) -> bool {
 struct Moments;
 
 impl Moments {
+    /// In one loop, about the first element: equal elements have a variance of exactly 0, and because
+    /// the square of its own deviation is one of the terms, at most the number of elements is lost.
     #[inline(always)]
-    fn tile<T: Real>(s: &mut State, tile: &[T]) {
-        if tile.is_empty() {
+    fn take<T: Real>(s: &mut State, elements: impl Elements<T>) {
+        if elements.len() == 0 {
             return;
         }
-        let n = tile.len() as f64;
-        // From the first element, so that equal elements have a variance of exactly 0.
-        let pivot = tile[0].widen();
-        let mean = pivot + lanes(tile, 0.0, |a, x: T| a + (x.widen() - pivot), plus) / n;
-        let squared = |a: f64, x: T| {
-            let d = x.widen() - mean;
-            a + d * d
-        };
-        let m2 = lanes(tile, 0.0, squared, plus);
-        Self::merge(s, &[n, mean, m2, 0.0]);
+        let n = elements.len() as f64;
+        let pivot = elements.first().widen();
+        let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+        let whole = elements.len() / LANES;
+        for c in 0..whole {
+            elements.ask(c * LANES, LANES);
+            let x = elements.lanes(c);
+            for i in 0..LANES {
+                let d = x(i).widen() - pivot;
+                sums[i] += d;
+                squares[i] += d * d;
+            }
+        }
+        let rest = elements.part(whole * LANES, elements.len() - whole * LANES);
+        let mut last = [0.0; LANES];
+        rest.each(&mut last, |d, x| *d = x.widen() - pivot);
+        for (i, d) in last.into_iter().enumerate() {
+            sums[i] += d;
+            squares[i] += d * d;
+        }
+        let (sum, squares) = (tree(&sums, plus), tree(&squares, plus));
+        let m2 = squares - sum * (sum / n);
+        Self::merge(s, &[n, pivot + sum / n, if m2 < 0.0 { 0.0 } else { m2 }, 0.0]);
     }
     #[inline(always)]
     fn push(s: &mut State, x: f64) {
@@ -537,8 +613,8 @@ macro_rules! moments {
         impl Fold for $name {
             const CUDA: CudaFold = about_a_pivot($cuda);
             #[inline(always)]
-            fn tile<T: Real>(s: &mut State, tile: &[T]) {
-                Moments::tile(s, tile);
+            fn take<T: Real>(s: &mut State, elements: impl Elements<T>) {
+                Moments::take(s, elements);
             }
             #[inline(always)]
             fn push(s: &mut State, x: f64) {

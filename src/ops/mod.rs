@@ -24,6 +24,7 @@ mod shapes;
 mod spectral;
 mod spectrum;
 mod table;
+mod take;
 mod value;
 mod vecmath;
 
@@ -32,8 +33,9 @@ pub use attrs::{AttrSpec, Attrs};
 pub use range::Range;
 pub use row::{
     Build, CudaFold, Eval, Exec, Fixity, FromShapes, Group, OpId, OpRow, Operand, Position, Reduce, Rewrite,
-    Symbol, TileFn,
+    Symbol, TakenFn, TileFn,
 };
 pub use shape::{Placement, Shape, ShapeError, UNKNOWN, axis_of, broadcast, placement};
 pub use table::{LookupError, by_symbol, lookup, lookup_named, names, row, rows};
+pub use take::{Cheap, Join, Taken};
 pub use value::Value;

@@ -3,6 +3,7 @@
 use super::attrs::{AttrSpec, Attrs};
 use super::range::Range;
 use super::shape::{Shape, ShapeError, like};
+use super::take::{Cheap, Taken};
 use super::value::Value;
 
 /// Where a symbol stands.
@@ -56,6 +57,9 @@ pub enum Operand<'a, T> {
 /// Computes a tile of an elementwise operator.
 pub type TileFn<T> = fn(out: &mut [T], args: &[Operand<'_, T>]);
 
+/// Computes a tile of an elementwise operator of one operand, with steps taken in passing.
+pub type TakenFn = fn(out: &mut [f32], operand: &Taken<'_>);
+
 /// A streaming reduction: fold tiles into a small f64 state, merge states, finish.
 pub struct Reduce {
     /// Initial state (unused places 0).
@@ -64,18 +68,22 @@ pub struct Reduce {
     pub f32: fn(state: &mut [f64; 4], tile: &[f32]),
     /// Folds a tile in.
     pub f64: fn(state: &mut [f64; 4], tile: &[f64]),
+    /// Folds a tile in, with steps taken in passing; `None` where nothing is gained.
+    pub taken: Option<fn(state: &mut [f64; 4], tile: &Taken<'_>)>,
     /// Folds rows of `width` elements, each into the state of its column: a part of a reduction along
-    /// an outer axis. States lie place by place, as many as a row has elements; of the places only those
-    /// that [`CudaFold::places`] counts.
-    pub f32_across: fn(states: &mut [&mut [f64]; 4], rows: &[f32], width: usize),
+    /// an outer axis. States lie place by place, as many as a row has elements, and of the places only those
+    /// that [`CudaFold::places`] counts; a row begins `stride` elements behind the one before.
+    pub f32_across: fn(states: &mut [&mut [f64]; 4], rows: &[f32], width: usize, stride: usize),
     /// As above.
-    pub f64_across: fn(states: &mut [&mut [f64]; 4], rows: &[f64], width: usize),
+    pub f64_across: fn(states: &mut [&mut [f64]; 4], rows: &[f64], width: usize, stride: usize),
     /// Merges the state of later elements into that of earlier ones.
     pub merge: fn(state: &mut [f64; 4], later: &[f64; 4]),
     /// The result, given the number of elements.
     pub finish: fn(state: &[f64; 4], count: usize, attrs: &Attrs) -> f64,
     /// The results of states that lie place by place.
     pub finish_across: fn(states: &[&[f64]; 4], count: usize, attrs: &Attrs, results: &mut [f64]),
+    /// The reduction whose result the first place of the state is too.
+    pub first: Option<&'static str>,
     /// The same in CUDA C++.
     pub cuda: CudaFold,
 }
@@ -117,6 +125,10 @@ pub enum Exec {
         f64: TileFn<f64>,
         /// CUDA text.
         cuda: &'static str,
+        /// f32 tiles with steps taken in passing, where the operator is worth it.
+        taken: Option<TakenFn>,
+        /// The step that it is in passing, where it is cheap.
+        cheap: Option<Cheap>,
     },
     /// A streaming reduction, whole or along the axis in attribute 0.
     Reduce(&'static Reduce),

@@ -341,7 +341,7 @@ fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
 
 impl Instr {
     /// Slots read, with their widths.
-    fn reads(&self) -> SmallVec<[(Width, usize); 3]> {
+    pub fn reads(&self) -> SmallVec<[(Width, usize); 3]> {
         let slot = |p: &Place, w: Width| if let Place::Slot(s) = p { Some((w, *s)) } else { None };
         match self {
             Instr::Load { .. } | Instr::Spread { .. } => SmallVec::new(),
@@ -353,7 +353,13 @@ impl Instr {
         }
     }
 
-    fn written(&mut self) -> Option<(Width, &mut usize)> {
+    /// The slot written, with its width.
+    pub fn writes(&self) -> Option<(Width, usize)> {
+        self.clone().written().map(|(w, s)| (w, *s))
+    }
+
+    /// The slot written, to be changed.
+    pub fn written(&mut self) -> Option<(Width, &mut usize)> {
         match self {
             Instr::Load { slot, width, .. }
             | Instr::Spread { slot, width, .. }
@@ -363,7 +369,8 @@ impl Instr {
         }
     }
 
-    fn rename(&mut self, to: &dyn Fn(Width, usize) -> usize) {
+    /// Gives the slots that are read other numbers.
+    pub fn rename(&mut self, to: &dyn Fn(Width, usize) -> usize) {
         let place = |p: &mut Place, w: Width| {
             if let Place::Slot(s) = p {
                 *s = to(w, *s);

@@ -1,20 +1,25 @@
-//! Branch-free f32 functions that the compiler turns into SIMD loops. Accurate to a few units in
-//! the last place, which is what a forward pass in f32 resolves.
+//! Branch-free f32 functions that the compiler turns into SIMD loops, in fused steps. Accurate to a few
+//! units in the last place, which is what a forward pass in f32 resolves.
 
-/// e^x for finite or infinite x (Cephes' polynomial after range reduction by powers of two).
+/// Coefficients times powers of `$z`, the highest first.
+macro_rules! fused {
+    ($z:expr, $first:expr $(, $c:expr)*) => {{
+        let p: f32 = $first;
+        $(let p = p.mul_add($z, $c);)*
+        p
+    }};
+}
+
+/// e^x for finite or infinite x (a polynomial of least relative error after range reduction by powers of
+/// two, see `ops::vecmath`).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let c = x.clamp(-87.33, 88.37);
-    let shifted = c * std::f32::consts::LOG2_E + 12_582_912.0;
+    let shifted = c.mul_add(std::f32::consts::LOG2_E, 12_582_912.0);
     let n = shifted - 12_582_912.0;
-    let r = c - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    p = p * r * r + r + 1.0;
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, c));
+    let p = fused!(r, 1.381_461_3e-3, 8.368_71e-3, 4.166_838_9e-2, 1.666_652_1e-1, 4.999_999_4e-1);
+    let p = p.mul_add(r * r, r) + 1.0;
     // The low bits of `shifted` hold n as an integer: shift them into the exponent.
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
     let y = p * scale;
@@ -27,17 +32,17 @@ pub fn exp(x: f32) -> f32 {
 pub fn tanh(x: f32) -> f32 {
     let c = x.clamp(-7.905_311, 7.905_311);
     let s = c * c;
-    let mut p = -2.760_768_5e-16;
-    p = p * s + 2.000_188e-13;
-    p = p * s - 8.604_672e-11;
-    p = p * s + 5.122_297e-8;
-    p = p * s + 1.485_722_4e-5;
-    p = p * s + 6.372_619_3e-4;
-    p = p * s + 4.893_524_6e-3;
-    let mut q = 1.198_258_4e-6;
-    q = q * s + 1.185_347_1e-4;
-    q = q * s + 2.268_434_6e-3;
-    q = q * s + 4.893_525e-3;
+    let p = fused!(
+        s,
+        -2.760_768_5e-16,
+        2.000_188e-13,
+        -8.604_672e-11,
+        5.122_297e-8,
+        1.485_722_4e-5,
+        6.372_619_3e-4,
+        4.893_524_6e-3
+    );
+    let q = fused!(s, 1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3);
     // A unit beyond 1 would turn the sign of 1 + tanh, and with it of a GELU's tail.
     (c * p / q).clamp(-1.0, 1.0)
 }
@@ -47,18 +52,17 @@ pub fn tanh(x: f32) -> f32 {
 pub fn erf(x: f32) -> f32 {
     let c = x.clamp(-4.0, 4.0);
     let s = c * c;
-    let mut p = -2.726_142_3e-10;
-    p = p * s + 2.770_681_4e-8;
-    p = p * s - 2.101_024e-6;
-    p = p * s - 5.692_506_4e-5;
-    p = p * s - 7.349_906_3e-4;
-    p = p * s - 2.954_6e-3;
-    p = p * s - 1.609_603_3e-2;
-    let mut q = -1.456_607_2e-5;
-    q = q * s - 2.133_740_6e-4;
-    q = q * s - 1.682_827e-3;
-    q = q * s - 7.373_329e-3;
-    q = q * s - 1.426_473_9e-2;
+    let p = fused!(
+        s,
+        -2.726_142_3e-10,
+        2.770_681_4e-8,
+        -2.101_024e-6,
+        -5.692_506_4e-5,
+        -7.349_906_3e-4,
+        -2.954_6e-3,
+        -1.609_603_3e-2
+    );
+    let q = fused!(s, -1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2);
     (c * p / q).clamp(-1.0, 1.0)
 }
 

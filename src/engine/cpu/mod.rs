@@ -3,6 +3,7 @@
 //! Elements keep the precision they were captured in (f16 and bf16 are widened tile by tile);
 //! reductions accumulate in f64, in an order that depends on shapes alone.
 
+mod fuse;
 mod pass;
 mod plans;
 mod tile;
@@ -15,6 +16,7 @@ use crate::plan::lower::{Needed, Prim, PrimId};
 use crate::plan::program::Program;
 use crate::plan::schedule::{Output, Pass, walk_of};
 use crate::tensor::{Dtype, Tensor};
+use fuse::Code;
 use pass::{Elements, Operands};
 use plans::Plan;
 use rayon::prelude::*;
@@ -213,8 +215,12 @@ impl Run<'_> {
     }
 
     /// Runs a pass and keeps its results.
-    fn pass(&mut self, pass: &Pass, code: &OnceLock<Program>) {
-        let program = code.get_or_init(|| Program::new(&self.plan.prims, pass, &|id| self.dtype(id)));
+    fn pass(&mut self, pass: &Pass, code: &OnceLock<Code>) {
+        let code = code.get_or_init(|| {
+            let program = Program::new(&self.plan.prims, pass, &|id| self.dtype(id));
+            Code::new(&self.plan.prims, program, pass.walk)
+        });
+        let program = &code.program;
         let streams: Vec<Tensor> = program.streams.iter().map(|&n| self.tensor(n)).collect();
         let operands = Operands {
             streams: streams.iter().map(Stream::new).collect(),
@@ -226,7 +232,7 @@ impl Run<'_> {
                 .collect(),
             numbers: program.numbers.iter().map(|&n| self.number(n).unwrap_or(f64::NAN)).collect(),
         };
-        let results = pass::run(pass, program, &operands);
+        let results = pass::run(pass, code, &operands);
         for (id, values) in results.reduced {
             let tensor = Tensor::new(&self.plan.prims.shapes[id].dims, values);
             self.set(id, tensor);

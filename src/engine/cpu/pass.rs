@@ -1,8 +1,9 @@
 //! Runs the code of a pass over its tiles, in parallel over chunks.
 
-use super::tile::{Scratch, Spread, Staged, States, Stream, fold_rows};
+use super::fuse::{AHEAD, By, Chain, Code, Step};
+use super::tile::{Scratch, Spread, Staged, States, Stream, each_row};
 use super::walk::{Chunk, Tile, Touched, chunks, tiles};
-use crate::ops::{self, Exec, Operand, Reduce};
+use crate::ops::{self, Exec, Operand, Reduce, Taken};
 use crate::plan::lower::PrimId;
 use crate::plan::program::{Instr, Place, Program, Reduction, Width};
 use crate::plan::schedule::{Pass, Walk};
@@ -59,7 +60,8 @@ unsafe impl Sync for Target {}
 unsafe impl Send for Target {}
 
 /// Runs a pass.
-pub(super) fn run(pass: &Pass, program: &Program, operands: &Operands<'_>) -> Results {
+pub(super) fn run(pass: &Pass, code: &Code, operands: &Operands<'_>) -> Results {
+    let program = &code.program;
     let mut stored: Vec<Elements> =
         program.stores.iter().map(|&(_, w)| Elements::new(w, pass.numel)).collect();
     let targets: Vec<Target> = stored
@@ -70,7 +72,7 @@ pub(super) fn run(pass: &Pass, program: &Program, operands: &Operands<'_>) -> Re
         })
         .collect();
     let reduces: Vec<Option<&'static Reduce>> = program.reductions.iter().map(reduce_of).collect();
-    let job = Job { pass, program, operands, targets, reduces };
+    let job = Job { pass, code, program, operands, targets, reduces };
     let chunks = chunks(pass.walk, pass.numel);
     let strided = matches!(pass.walk, Walk::Strided { .. });
     let scratch = || Scratch::new(program.slots, program.code.len(), &operands.streams, strided);
@@ -93,6 +95,7 @@ fn reduce_of(r: &Reduction) -> Option<&'static Reduce> {
 
 struct Job<'a> {
     pass: &'a Pass,
+    code: &'a Code,
     program: &'a Program,
     operands: &'a Operands<'a>,
     targets: Vec<Target>,
@@ -119,33 +122,41 @@ impl Job<'_> {
             if !tile.is_run() {
                 self.stage(&tile, scratch);
             }
-            let steps = self.program.code.len();
-            for (at, instr) in self.program.code.iter().enumerate() {
-                self.operands.streams.iter().for_each(|s| s.prefetch(&tile.next(), at, steps));
-                self.step(at, instr, &tile, scratch, &touched, &mut states);
+            let steps = self.code.steps.len();
+            for (at, step) in self.code.steps.iter().enumerate() {
+                for (i, stream) in self.operands.streams.iter().enumerate() {
+                    // Kernels ask for what comes next themselves, and reductions of rows in their place.
+                    if !self.code.asked[i] && (self.code.staged[i] || tile.is_run()) {
+                        stream.prefetch(&tile.next(), at, steps);
+                    }
+                }
+                self.step(at, step, &tile, scratch, &touched, &mut states);
             }
         });
-        for (r, (t, states)) in touched.iter().zip(&mut states).enumerate() {
-            self.finish(r, t, states);
-        }
-        states
+        let finished: Vec<Option<States>> =
+            touched.iter().enumerate().map(|(r, t)| self.finished(r, t, &states)).collect();
+        finished.into_iter().zip(states).map(|(done, states)| done.unwrap_or(states)).collect()
     }
 
-    /// Finishes what no other chunk adds to.
-    fn finish(&self, r: usize, touched: &Touched, states: &mut States) {
+    /// The results of what no other chunk adds to.
+    fn finished(&self, r: usize, touched: &Touched, states: &[States]) -> Option<States> {
         let reduction = &self.program.reductions[r];
-        let (Some(reduce), Some((_, len, _))) = (self.reduces[r], reduction.split) else { return };
-        if let (Touched::Columns { whole: true, .. }, States::Columns(places)) = (touched, &*states) {
-            let mut results = vec![0.0; touched.count()];
-            let places = places.each_ref().map(Vec::as_slice);
-            (reduce.finish_across)(&places, len, &reduction.attrs, &mut results);
-            *states = States::Finished(results);
-        }
+        let (reduce, (_, len, _)) = (self.reduces[r]?, reduction.split?);
+        let from = &states[self.code.first_of[r].unwrap_or(r)];
+        let (Touched::Columns { whole: true, .. }, States::Columns(places)) = (touched, from) else {
+            return None;
+        };
+        let mut results = vec![0.0; touched.count()];
+        let places = places.each_ref().map(Vec::as_slice);
+        (reduce.finish_across)(&places, len, &reduction.attrs, &mut results);
+        Some(States::Finished(results))
     }
 
     /// Puts the rows of streams one behind the other.
     fn stage(&self, tile: &Tile, scratch: &mut Scratch) {
-        for (stream, staged) in self.operands.streams.iter().zip(&mut scratch.staged) {
+        let wanted = self.code.staged.iter();
+        let streams = self.operands.streams.iter().zip(&mut scratch.staged).zip(wanted);
+        for ((stream, staged), _) in streams.filter(|(_, wanted)| **wanted) {
             match staged {
                 Staged::F32(out) => stream.load_f32(tile, out),
                 Staged::F64(out) => stream.load_f64(tile, out),
@@ -155,6 +166,68 @@ impl Job<'_> {
     }
 
     fn step(
+        &self,
+        at: usize,
+        step: &Step,
+        tile: &Tile,
+        scratch: &mut Scratch,
+        touched: &[Touched],
+        states: &mut [States],
+    ) {
+        match *step {
+            Step::Plain(ref instr) => self.plain(at, instr, tile, scratch, touched, states),
+            Step::Map { kernel, ref chain, slot } => {
+                let mut out = std::mem::take(&mut scratch.f32[slot]);
+                if let Some(taken) = self.taken(chain, tile, scratch) {
+                    kernel(&mut out[..tile.len()], &taken);
+                }
+                scratch.f32[slot] = out;
+            }
+            Step::Fold { reduction, ref chain } => {
+                let fold = self.reduces[reduction].and_then(|r| r.taken);
+                let (Some(fold), Some(taken)) = (fold, self.taken(chain, tile, scratch)) else { return };
+                match (touched[reduction], self.program.reductions[reduction].split, &mut states[reduction]) {
+                    (Touched::Run { .. }, None, States::Runs(states)) => fold(&mut states[0], &taken),
+                    (Touched::Run { first, .. }, Some((_, len, _)), States::Runs(states)) => {
+                        each_row(tile.len(), tile.start, len, |row, range| {
+                            fold(&mut states[row - first], &taken.part(range));
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// The elements at the beginning of a chain, and what is taken in passing.
+    fn taken<'s>(&'s self, chain: &Chain, tile: &Tile, scratch: &'s Scratch) -> Option<Taken<'s>> {
+        let elements = |place: &Place| match self.f32(place, tile, scratch) {
+            Operand::Slice(x) => Some(x),
+            Operand::Splat(_) => None,
+        };
+        let number = |n: usize| self.operands.numbers[n] as f32;
+        let ahead = match (chain.streams() && self.pass.walk == Walk::Linear, chain.x == chain.y) {
+            (true, true) => AHEAD,
+            (true, false) => AHEAD / 2,
+            (false, _) => 0,
+        };
+        Some(Taken {
+            join: chain.join,
+            x: elements(&chain.x)?,
+            y: elements(&chain.y)?,
+            mask: if chain.abs { Taken::UNSIGNED } else { Taken::SIGNED },
+            add: chain.add.map_or(-0.0, |(n, away)| if away { -number(n) } else { number(n) }),
+            by: match chain.by {
+                By::One => 1.0,
+                By::MinusOne => -1.0,
+                By::Number(n) => number(n),
+            },
+            square: chain.square,
+            ahead,
+        })
+    }
+
+    fn plain(
         &self,
         at: usize,
         instr: &Instr,
@@ -206,10 +279,12 @@ impl Job<'_> {
                 let states = &mut states[reduction];
                 match width {
                     Width::F32 => {
-                        place.fold(self.f32(arg, tile, scratch), states, reduce.f32, reduce.f32_across)
+                        let elements = self.rows_f32(arg, tile, scratch);
+                        place.fold(elements, states, reduce.f32, reduce.f32_across)
                     }
                     Width::F64 => {
-                        place.fold(self.f64(arg, tile, scratch), states, reduce.f64, reduce.f64_across)
+                        let elements = self.rows_f64(arg, tile, scratch);
+                        place.fold(elements, states, reduce.f64, reduce.f64_across)
                     }
                 }
             }
@@ -265,6 +340,32 @@ impl Job<'_> {
         }
     }
 
+    /// As [`Job::f32`], but the rows of a stream are left where they lie; with their distance.
+    fn rows_f32<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Rows<'s, f32> {
+        if let Place::Stream(i) = place
+            && let Stream::F32(d) = &self.operands.streams[*i]
+        {
+            return Some((&d[tile.span()], tile.stride));
+        }
+        match self.f32(place, tile, scratch) {
+            Operand::Slice(x) => Some((x, tile.width)),
+            Operand::Splat(_) => None,
+        }
+    }
+
+    /// As [`Job::rows_f32`].
+    fn rows_f64<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Rows<'s, f64> {
+        if let Place::Stream(i) = place
+            && let Stream::F64(d) = &self.operands.streams[*i]
+        {
+            return Some((&d[tile.span()], tile.stride));
+        }
+        match self.f64(place, tile, scratch) {
+            Operand::Slice(x) => Some((x, tile.width)),
+            Operand::Splat(_) => None,
+        }
+    }
+
     /// Merges the states of all chunks, in order, and finishes.
     fn merge(&self, r: usize, chunks: &[Chunk], states: &[Vec<States>]) -> (PrimId, Vec<f64>) {
         let reduction = &self.program.reductions[r];
@@ -273,14 +374,17 @@ impl Job<'_> {
             None => (1, self.pass.numel),
             Some((outer, len, inner)) => (outer * inner, len),
         };
+        // The states of another reduction may do.
+        let at = self.code.first_of[r].unwrap_or(r);
         if states.iter().any(|s| matches!(s[r], States::Finished(_))) {
             return (reduction.node, gather(r, chunks, states, reduction.split, results));
         }
-        let mut all = vec![reduce.init; results];
+        let Some(merge) = self.reduces[at].map(|r| r.merge) else { return (reduction.node, Vec::new()) };
+        let mut all = vec![self.reduces[at].map_or(reduce.init, |r| r.init); results];
         for (chunk, states) in chunks.iter().zip(states) {
             let touched = Touched::new(chunk, reduction.split);
             for i in 0..touched.count() {
-                (reduce.merge)(&mut all[touched.result(i)], &states[r].get(i));
+                merge(&mut all[touched.result(i)], &states[at].get(i));
             }
         }
         let values = all.iter().map(|s| (reduce.finish)(s, count, &reduction.attrs)).collect();
@@ -307,6 +411,8 @@ fn gather(
     }
     all
 }
+/// Rows of elements, from the first to the last, and how far apart they begin.
+type Rows<'s, T> = Option<(&'s [T], usize)>;
 
 /// Where a tile lies, for a fold.
 struct Position<'a> {
@@ -318,23 +424,25 @@ struct Position<'a> {
 impl Position<'_> {
     fn fold<T>(
         &self,
-        elements: Operand<'_, T>,
+        rows: Rows<'_, T>,
         states: &mut States,
         fold: fn(&mut [f64; 4], &[T]),
-        across: fn(&mut [&mut [f64]; 4], &[T], usize),
+        across: fn(&mut [&mut [f64]; 4], &[T], usize, usize),
     ) {
-        let Operand::Slice(elements) = elements else { return };
+        let Some((elements, stride)) = rows else { return };
         match (self.touched, self.split, states) {
             (Touched::Run { .. }, None, States::Runs(states)) => fold(&mut states[0], elements),
             (Touched::Run { first, .. }, Some((_, len, _)), States::Runs(states)) => {
-                fold_rows(elements, self.tile.start, len, first, states, fold);
+                each_row(elements.len(), self.tile.start, len, |row, range| {
+                    fold(&mut states[row - first], &elements[range]);
+                });
             }
             (Touched::Columns { plane, col, cols, .. }, Some((_, len, inner)), States::Columns(places)) => {
                 let o = self.tile.start / (len * inner) - plane;
                 let first = o * cols + self.tile.start % inner - col;
                 let range = first..first + self.tile.width;
                 let mut part = places.each_mut().map(|p| p.get_mut(range.clone()).unwrap_or_default());
-                across(&mut part, elements, self.tile.width);
+                across(&mut part, elements, self.tile.width, stride);
             }
             _ => {}
         }

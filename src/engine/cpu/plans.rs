@@ -3,10 +3,10 @@
 //!
 //! Memory is bounded as in the reduction cache: a hot and a cold generation, and what is used stays.
 
+use super::fuse::Code;
 use crate::ir::key::{Key, KeyHasher};
 use crate::ir::{Bound, BoundId, BoundNode};
 use crate::plan::lower::{Needed, PrimId, Prims};
-use crate::plan::program::Program;
 use crate::plan::schedule::Schedule;
 use crate::tensor::{Dtype, Tensor};
 use rustc_hash::FxHashMap;
@@ -26,9 +26,9 @@ pub(super) struct Plan {
     /// Nodes that are held, by step.
     pub held: Vec<Vec<PrimId>>,
     /// Code of every pass.
-    pub code: Vec<OnceLock<Program>>,
+    pub code: Vec<OnceLock<Code>>,
     /// Code of passes over little, by node.
-    pub small: Vec<OnceLock<Program>>,
+    pub small: Vec<OnceLock<Code>>,
 }
 
 impl Plan {

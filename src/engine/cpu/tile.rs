@@ -1,10 +1,11 @@
 //! Tiles: scratch memory, widening while loading, repeating along an axis, folding along axes.
 
-use super::walk::{TILE, Tile};
+use super::walk::{STRIDED_TILE, TILE, Tile};
 use crate::plan::program::Width;
 use crate::tensor::{Data, Tensor};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use std::ops::Range;
 
 /// State of a reduction.
 pub(super) type State = [f64; 4];
@@ -49,14 +50,15 @@ pub(super) enum Staged {
 
 impl Scratch {
     pub fn new(slots: [usize; 2], steps: usize, streams: &[Stream<'_>], strided: bool) -> Self {
+        let tile = if strided { STRIDED_TILE } else { TILE };
         let stage = |s: &Stream<'_>| match s {
-            Stream::F32(_) if strided => Staged::F32(vec![0.0; TILE]),
-            Stream::F64(_) if strided => Staged::F64(vec![0.0; TILE]),
+            Stream::F32(_) if strided => Staged::F32(vec![0.0; tile]),
+            Stream::F64(_) if strided => Staged::F64(vec![0.0; tile]),
             _ => Staged::None,
         };
         Scratch {
-            f32: vec![vec![0.0; TILE]; slots[0]],
-            f64: vec![vec![0.0; TILE]; slots[1]],
+            f32: vec![vec![0.0; tile]; slots[0]],
+            f64: vec![vec![0.0; tile]; slots[1]],
             staged: streams.iter().map(stage).collect(),
             filled: vec![None; steps],
         }
@@ -223,20 +225,14 @@ impl Spread {
     }
 }
 
-/// Folds a run of elements, `len` to a state, each into its state.
-pub(super) fn fold_rows<T>(
-    run: &[T],
-    start: usize,
-    len: usize,
-    first: usize,
-    states: &mut [State],
-    fold: fn(&mut State, &[T]),
-) {
-    let (mut at, end) = (start, start + run.len());
+/// Cuts a run of `n` elements from `start` on into rows of `len` elements: calls `f` with the row and the
+/// part of the run that lies in it.
+pub(super) fn each_row(n: usize, start: usize, len: usize, mut f: impl FnMut(usize, Range<usize>)) {
+    let (mut at, end) = (start, start + n);
     while at < end {
         let row = at / len;
         let stop = end.min((row + 1) * len);
-        fold(&mut states[row - first], &run[at - start..stop - start]);
+        f(row, at - start..stop - start);
         at = stop;
     }
 }

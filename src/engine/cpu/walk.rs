@@ -5,10 +5,11 @@
 
 use crate::plan::schedule::Walk;
 
-/// Elements of a tile. Twice as many are faster where arithmetic is all that counts (by a seventh), and slower
-/// where memory is (by a third): what is asked for ahead between two steps then exceeds the lines that a core
-/// can have under way.
+/// Elements of a tile. More are hardly faster where arithmetic counts, and slower where memory does: what
+/// is asked for ahead between two steps then exceeds the lines that a core can have under way.
 pub const TILE: usize = 1024;
+/// Elements of a strided tile, and the most of any: as many rows as it takes to fold columns in registers.
+pub const STRIDED_TILE: usize = 4 * TILE;
 /// Columns of a strided tile: its rows are long enough to be read at speed, and as many as it takes
 /// to fold them in registers.
 const STRIP: usize = 256;
@@ -16,8 +17,10 @@ const STRIP: usize = 256;
 const ALIGN: usize = 16;
 /// Columns of a chunk that holds whole columns: their states stay in cache.
 const COLUMNS: usize = 4096;
-/// Elements of a linear chunk.
+/// The least elements of a linear chunk.
 const CHUNK: usize = 32 * TILE;
+/// Linear chunks are as many as this where they are neither small nor large (sixteen times the least).
+const CHUNKS: usize = 64;
 /// Elements of a strided chunk: larger, for each has states for a whole row.
 const STRIDED_CHUNK: usize = 256 * TILE;
 
@@ -45,6 +48,11 @@ impl Tile {
     /// Do the elements lie one behind the other?
     pub fn is_run(&self) -> bool {
         self.rows == 1 || self.width == self.stride
+    }
+    /// From the first element to the last.
+    pub fn span(&self) -> std::ops::Range<usize> {
+        let last = self.rows.saturating_sub(1);
+        self.start..self.start + last * self.stride + self.width
     }
     /// The places of the rows: of the first element, among all and in the tile.
     pub fn row_starts(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
@@ -84,9 +92,12 @@ pub fn chunks(walk: Walk, numel: usize) -> Vec<Chunk> {
         return Vec::new();
     }
     match walk {
-        Walk::Linear => ranges(numel, CHUNK).map(|r| Chunk::Linear { start: r.start, end: r.end }).collect(),
+        Walk::Linear => {
+            let chunk = (numel / CHUNKS).next_multiple_of(TILE).clamp(CHUNK, 16 * CHUNK);
+            ranges(numel, chunk).map(|r| Chunk::Linear { start: r.start, end: r.end }).collect()
+        }
         Walk::Strided { outer, len, inner } => {
-            let width = strip(len, inner);
+            let width = strip(inner);
             let height = (STRIDED_CHUNK / width).clamp(1, len);
             let most = if height == len { (STRIDED_CHUNK / len).min(COLUMNS) } else { width };
             let width = (most / width * width).clamp(width, inner);
@@ -104,10 +115,9 @@ pub fn chunks(walk: Walk, numel: usize) -> Vec<Chunk> {
     }
 }
 
-/// Columns of a strided tile: fewer than they might be where short columns are then whole.
-fn strip(len: usize, inner: usize) -> usize {
-    let most = (TILE / len.max(1)).clamp(STRIP / 2, STRIP);
-    inner.div_ceil(inner.div_ceil(most)).next_multiple_of(ALIGN).min(inner)
+/// Columns of a strided tile.
+fn strip(inner: usize) -> usize {
+    inner.div_ceil(inner.div_ceil(STRIP)).next_multiple_of(ALIGN).min(inner)
 }
 
 fn ranges(n: usize, step: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
@@ -118,10 +128,10 @@ fn ranges(n: usize, step: usize) -> impl Iterator<Item = std::ops::Range<usize>>
 pub fn tiles(chunk: &Chunk, walk: Walk, mut f: impl FnMut(Tile)) {
     match (chunk, walk) {
         (Chunk::Strided { outer, rows, cols }, Walk::Strided { len, inner, .. }) => {
-            let width = strip(len, inner);
+            let width = strip(inner);
             for (o, c) in outer.clone().flat_map(|o| cols.clone().step_by(width).map(move |c| (o, c))) {
                 let width = width.min(cols.end - c);
-                let step = (TILE / width).max(1);
+                let step = (STRIDED_TILE / width).max(1);
                 for r in rows.clone().step_by(step) {
                     let start = (o * len + r) * inner + c;
                     f(Tile { start, rows: step.min(rows.end - r), width, stride: inner });
@@ -215,7 +225,7 @@ mod tests {
             let mut seen = vec![0; n];
             for chunk in chunks(walk, n) {
                 tiles(&chunk, walk, |tile| {
-                    assert!(tile.len() <= TILE);
+                    assert!(tile.len() <= STRIDED_TILE);
                     for (at, _) in tile.row_starts() {
                         seen[at..at + tile.width].iter_mut().for_each(|x| *x += 1);
                     }

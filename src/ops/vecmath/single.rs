@@ -1,7 +1,9 @@
-//! f32: exp, log and tanh by the polynomials of Cephes (Moshier, 1992), with fused steps. A machine
-//! without a fused multiply-add calls a function for each, slow and with the same bits.
+//! f32: exp and log by polynomials fitted for the least largest relative error (Lawson's iteration, 1961),
+//! as short as one unit in the last place allows, and summed in pairs (Estrin, 1960): what counts is how
+//! many steps wait for each other. tanh by the polynomial of Cephes (Moshier, 1992). Steps are fused; a
+//! machine without a fused multiply-add calls a function for each, slow and with the same bits.
 
-// Constants as published.
+// Constants as they were fitted or published.
 #![allow(clippy::excessive_precision)]
 
 use super::{Real, horner};
@@ -14,23 +16,17 @@ const LN2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
 const ROOT: u32 = 0x3f35_04f3;
 const INFINITY: u32 = f32::INFINITY.to_bits();
 
-/// Coefficients times powers of `z`, in fused steps.
-macro_rules! fused {
-    ($z:expr, $first:expr $(, $c:expr)*) => {{
-        let p: f32 = $first;
-        $(let p = p.mul_add($z, $c);)*
-        p
-    }};
-}
-
 /// eˣ less its power of two, and the bits of [`MAGIC`] plus its exponent.
 #[inline(always)]
 fn exp_parts(x: f32) -> (f32, u32) {
     let shifted = x.mul_add(std::f32::consts::LOG2_E, MAGIC);
     let k = shifted - MAGIC;
     let r = k.mul_add(-LN2.1, k.mul_add(-LN2.0, x));
-    let p = fused!(r, 1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5);
-    (p.mul_add(r * r, r) + 1.0, shifted.to_bits())
+    let z = r * r;
+    let low = 1.666_652_1e-1f32.mul_add(r, 4.999_999_4e-1);
+    let high = 8.368_71e-3f32.mul_add(r, 4.166_838_9e-2);
+    let p = 1.381_461_3e-3f32.mul_add(z, high).mul_add(z, low);
+    (p.mul_add(z, r) + 1.0, shifted.to_bits())
 }
 
 /// 2ᵏ where that is a normal number.
@@ -44,21 +40,14 @@ fn power(k: u32) -> f32 {
 fn ln_parts(i: u32, bias: f32) -> f32 {
     let k = ((i as i32) >> 23) as f32 - bias;
     let f = f32::from_bits((i & 0x007f_ffff) + ROOT) - 1.0;
-    let p = fused!(
-        f,
-        7.037_683_6e-2,
-        -1.151_461e-1,
-        1.167_699_9e-1,
-        -1.242_014_1e-1,
-        1.424_932_3e-1,
-        -1.666_805_8e-1,
-        2.000_071_5e-1,
-        -2.499_999_4e-1,
-        3.333_333_1e-1
-    );
     let z = f * f;
-    let y = k.mul_add(LN2.1, p * f * z);
-    k.mul_add(LN2.0, z.mul_add(-0.5, y) + f)
+    let a = 3.333_395_1e-1f32.mul_add(f, -4.999_999e-1);
+    let b = 1.996_207_2e-1f32.mul_add(f, -2.500_175_5e-1);
+    let c = 1.491_797_6e-1f32.mul_add(f, -1.657_050_7e-1);
+    let d = 8.734_844e-2f32.mul_add(f, -1.430_752_7e-1);
+    let p = d.mul_add(z, c).mul_add(z * z, b.mul_add(z, a));
+    // With a fused step one part of ln 2 is exact enough.
+    k.mul_add(std::f32::consts::LN_2, p.mul_add(z, f))
 }
 
 impl Real for f32 {
@@ -94,8 +83,8 @@ impl Real for f32 {
     #[inline(always)]
     fn exp_plain(self) -> Self {
         let (y, k) = exp_parts(self);
-        // What MAGIC adds to the bits is shifted out.
-        y * power(k)
+        // Times 2ᵏ, which leaves a normal number; what MAGIC adds to the bits is shifted out.
+        f32::from_bits(y.to_bits().wrapping_add(k << 23))
     }
     #[inline(always)]
     fn exp_key(self) -> u32 {
@@ -129,7 +118,9 @@ impl Real for f32 {
         let twice = 2.0 * self.abs();
         let e = Real::exp_plain(if twice > 20.0 { 20.0 } else { twice });
         let large = 1.0 - 2.0 / (e + 1.0);
-        if self.abs() < 0.625 { self + self * z * small } else { large.copysign(self) }
+        // The plain exponential does not pass NaN on.
+        let large = if self.is_nan() { self } else { large.copysign(self) };
+        if self.abs() < 0.625 { self + self * z * small } else { large }
     }
     #[inline(always)]
     fn erf(self) -> Self {

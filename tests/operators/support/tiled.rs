@@ -34,7 +34,7 @@ macro_rules! elem {
                 (r.$t)(state, tile);
             }
             fn across(r: &Reduce, states: &mut [&mut [f64]; 4], rows: &[Self], width: usize) {
-                (r.$across)(states, rows, width);
+                (r.$across)(states, rows, width, width);
             }
         }
     };
