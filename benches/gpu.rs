@@ -12,9 +12,10 @@ use lpzero::lang::Library;
 use lpzero::model::{Batch, Config, Model};
 use lpzero::ops::{self, Attrs, Shape};
 use lpzero::score::Scorer;
-use lpzero::site::{CaptureSpec, Field, Objective, Outline, Sink, SiteId, Source, SourceError};
-use lpzero::tensor::Tensor;
+use lpzero::site::{CaptureSpec, Field, Kind, Objective, Outline, Sink, SiteId, Source, SourceError};
 use lpzero::tensor::real::Base;
+use lpzero::tensor::{Dtype, Tensor};
+use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -220,11 +221,63 @@ fn scores(engine: &mut dyn Engine, source: &mut dyn Source) -> Vec<f64> {
     scores.into_iter().map(|s| s.value.unwrap_or(f64::NAN)).collect()
 }
 
-/// Scores of the parity cases, the model's products by cuBLAS, against the definition in f64.
+/// Takes what a pass hands out and throws it away.
+struct Nothing;
+
+impl Sink for Nothing {
+    fn field(&mut self, _: SiteId, _: Field, _: Tensor) {}
+    fn number(&mut self, _: &'static str, _: f64) {}
+    fn rounding_noise(&mut self) {}
+}
+
+/// The models that benchmarks are full of: GPT-2, and a FlexiBERT of every kind of operation.
+fn configs() -> [(&'static str, Config); 2] {
+    let layer = |kind: &str, parameter: &str| {
+        json!({"operation_type": kind, "operation_parameter": parameter, "num_operation_heads": 4,
+            "feed_forward_dimension": 1024, "num_feed_forward": 1})
+    };
+    let layers = [layer("SA", "SDP"), layer("SA", "WMA"), layer("LT", "DFT"), layer("DSC", "9")];
+    let bert = json!({"family": "flexibert", "nas_config": {"encoder_layers": layers}});
+    [("gpt-2 small", json!({"family": "gpt2"})), ("flexibert, 4 layers of 256", bert)]
+        .map(|(name, config)| (name, Config::from_json(&config).unwrap()))
+}
+
+/// Seconds of a forward pass whose last block is looked at, and of one with the gradients of all linears, on
+/// 8 sequences of 128 tokens.
+fn passes(config: &Config, factors: Dtype) -> [f64; 2] {
+    let ids = (0..1024).map(|i| (i * 7919 % config.vocab()) as u32).collect();
+    let batches = vec![Batch::new(ids, None, 8, 128).unwrap()];
+    let mut model: Model<f32> = Model::new(config.clone(), batches, 0).unwrap().with_factors(factors);
+    let sites = |kind: Kind, field: Field| {
+        let all = model.outline().sites.iter().enumerate();
+        all.filter(|(_, s)| s.kind == kind).map(|(i, _)| (i, field)).collect::<Vec<_>>()
+    };
+    let forward = sites(Kind::Block, Field::Output).split_off(config.depth() - 1);
+    [forward, sites(Kind::Linear, Field::Grad)]
+        .map(|wants| seconds(|| model.run(&CaptureSpec::default(), &wants, &mut Nothing).unwrap()))
+}
+
+/// Models on the device against all cores of this machine, both with what is copied to and fro.
+fn models() {
+    let cpu = configs().map(|(_, config)| passes(&config, Dtype::F32));
+    // Small passes too, for the parity cases.
+    blas::install(0, 0.0, Arc::new(|text: &str| eprintln!("device: {text}")));
+    for ((name, config), cpu) in configs().iter().zip(cpu) {
+        for factors in [Dtype::F32, Dtype::Bf16] {
+            let gpu = passes(config, factors);
+            for (pass, (cpu, gpu)) in ["forward", "forward and backward"].iter().zip(cpu.iter().zip(gpu)) {
+                let name = format!("{name}, {pass}, products in {factors:?}").to_lowercase();
+                row(&name, &format!("{:.2} ms", 1e3 * gpu), "");
+                row("  over the CPU", &format!("{:.1} x", cpu / gpu), "");
+            }
+        }
+    }
+}
+
+/// Scores of the parity cases, the models on the device, against the definition in f64.
 fn parity(cuda: &mut Cuda<Device>) {
-    blas::install(0, Arc::new(|text: &str| eprintln!("device: {text}")));
     let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/parity");
-    let (mut single, mut half) = (0.0f64, 0.0f64);
+    let (mut single, mut half, mut products) = (0.0f64, 0.0f64, 0.0f64);
     for entry in std::fs::read_dir(cases).unwrap() {
         let case = entry.unwrap().path();
         if !case.join("inputs.safetensors").exists() {
@@ -237,9 +290,12 @@ fn parity(cuda: &mut Cuda<Device>) {
         };
         single = single.max(worst(scores(cuda, &mut model::<f32>(&case))));
         half = half.max(worst(scores(cuda, &mut Narrow(&mut model::<f32>(&case)))));
+        let narrow = &mut model::<f32>(&case).with_factors(Dtype::Bf16);
+        products = products.max(worst(scores(cuda, narrow)));
     }
     row("parity cases, f32", &format!("{single:.1e}"), "<= 2e-4");
     row("parity cases, captures in bf16", &format!("{half:.1e}"), "<= 2e-2");
+    row("parity cases, products in bf16", &format!("{products:.1e}"), "<= 2e-2");
 }
 
 fn main() {
@@ -252,5 +308,6 @@ fn main() {
     bandwidth(&mut cuda);
     population(&mut cuda);
     one_off(&mut cuda);
+    models();
     parity(&mut cuda);
 }

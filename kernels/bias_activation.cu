@@ -28,7 +28,7 @@ __device__ __forceinline__ float slope(float x, int act) {
   }
 }
 
-// `b` may be null.
+// `b` may be null, y may be x.
 template <class T>
 __device__ void bias_activation(const T* x, const float* b, T* y, unsigned n, unsigned width, int act) {
   for (unsigned e = blockIdx.x * blockDim.x + threadIdx.x; e < n; e += gridDim.x * blockDim.x)
@@ -47,18 +47,20 @@ __device__ void bias_activation_backward(const T* x, const float* b, const T* dy
 #define BACKWARD(T) (const T* x, const float* b, const T* dy, T* dx, unsigned n, unsigned width, int act)
 FOR_EACH_TYPE(bias_activation_backward, BACKWARD, (x, b, dy, dx, n, width, act))
 
-// db[c] = sum over rows of dx: a block takes 32 columns, 8 rows at a time.
+// db[c] = sum over rows of dx: a block takes 32 columns, 8 rows at a time. The grid's second axis counts
+// runs of `rows` rows, each of which has sums of its own.
 template <class T> __device__ void column_sums(const T* dx, float* db, unsigned rows, unsigned width) {
   __shared__ double part[8][32];
   const unsigned lane = threadIdx.x % 32, y = threadIdx.x / 32, c = blockIdx.x * 32 + lane;
+  const unsigned first = blockIdx.y * rows;
   double sum = 0;
   if (c < width)
-    for (unsigned r = y; r < rows; r += 8) sum += widen(dx[(i64)r * width + c]);
+    for (unsigned r = first + y; r < first + rows; r += 8) sum += widen(dx[(i64)r * width + c]);
   part[y][lane] = sum;
   __syncthreads();
   if (y > 0 || c >= width) return;
   for (unsigned k = 1; k < 8; k++) sum += part[k][lane];
-  db[c] = (float)sum;
+  db[(i64)blockIdx.y * width + c] = (float)sum;
 }
 #define SUMS(T) (const T* dx, float* db, unsigned rows, unsigned width)
 FOR_EACH_TYPE(column_sums, SUMS, (dx, db, rows, width))

@@ -4,76 +4,39 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
+#[path = "support/lpz_cuda.rs"]
+mod lpz_cuda;
+
+use lpz_cuda::stand_ins;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
-
-const SUPPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/cudaemu");
-
-/// Builds the stand-ins; none where there is no C++ compiler.
-fn stand_ins() -> Option<&'static Path> {
-    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| {
-            let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fakecuda");
-            std::fs::create_dir_all(&folder).unwrap();
-            let cxx = std::env::var("CXX").unwrap_or_else(|_| "g++".into());
-            for name in ["libcuda", "libnvrtc", "libcublas"] {
-                let made = Command::new(&cxx)
-                    .args(["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-o"])
-                    .arg(folder.join(format!("{name}.so")))
-                    .arg(format!("{SUPPORT}/driver/{name}.cpp"))
-                    .arg("-ldl")
-                    .output();
-                match made {
-                    Ok(out) => assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr)),
-                    Err(_) => {
-                        eprintln!("SKIPPED: no C++ compiler (g++) found; the device code is not run");
-                        return None;
-                    }
-                }
-            }
-            Some(folder)
-        })
-        .as_deref()
-}
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::path::Path;
 
 const TINY: &str = r#"{"family": "flexibert", "vocab_size": 97, "embedding_size": 16, "hidden_size": 24,
     "nas_config": {"encoder_layers": [{"operation_type": "SA", "operation_parameter": "SDP",
     "num_operation_heads": 2, "feed_forward_dimension": 40, "num_feed_forward": 1}]}}"#;
 
-/// A run of `lpz` over the stand-ins.
-struct Lpz {
-    libraries: PathBuf,
-    folder: tempfile::TempDir,
-    settings: Vec<(&'static str, String)>,
+/// With the models of these tests.
+struct Lpz(lpz_cuda::Lpz);
+
+impl Deref for Lpz {
+    type Target = lpz_cuda::Lpz;
+    fn deref(&self) -> &lpz_cuda::Lpz {
+        &self.0
+    }
 }
 
 impl Lpz {
     fn new(libraries: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tiny.json"), TINY).unwrap();
+        let lpz = lpz_cuda::Lpz::new(libraries);
+        std::fs::write(lpz.folder.path().join("tiny.json"), TINY).unwrap();
         let wide = TINY.replace("24", "192").replace("40", "512");
-        std::fs::write(folder.path().join("wide.json"), wide).unwrap();
-        Lpz { libraries: libraries.into(), folder, settings: Vec::new() }
+        std::fs::write(lpz.folder.path().join("wide.json"), wide).unwrap();
+        Lpz(lpz)
     }
-    fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.settings.push((name, value.to_string()));
-        self
-    }
-    fn run(&self, args: &[&str]) -> Output {
-        // Kernels are built once for all tests; what is refused is kept nowhere.
-        let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fakecuda-cache");
-        Command::new(env!("CARGO_BIN_EXE_lpz"))
-            .args(args)
-            .current_dir(self.folder.path())
-            .env("LD_LIBRARY_PATH", &self.libraries)
-            .env("FAKECUDA_INCLUDE", format!("{SUPPORT}/include"))
-            .env("LPZ_CACHE_DIR", cache)
-            .envs(self.settings.iter().map(|(k, v)| (k, v)))
-            .output()
-            .unwrap()
+    fn with(self, name: &'static str, value: impl ToString) -> Self {
+        Lpz(self.0.with(name, value))
     }
     /// Scores, after a run that succeeds; and what was said on standard error.
     fn scores(&self, programs: &[&str], device: &str) -> (Vec<f64>, String) {
@@ -200,42 +163,30 @@ fn a_kernel_that_does_not_compile() {
     assert!(auto == lpz().scores(&programs, "cpu").0 && err.contains("finishing on the CPU"), "{err}");
 }
 
+/// Passes in double precision run on the CPU, but for their large products.
 #[test]
 fn large_products_of_a_model_run_on_the_device() {
     let Some(libraries) = stand_ins() else { return };
     let lpz = Lpz::new(libraries).with("FAKECUDA_TRACE", 1);
-    for (precision, rtol) in [("f32", 1e-4), ("f64", 1e-10)] {
-        let run = |device: &str| {
-            let out = lpz.run(&[
-                "run",
-                "std::snip",
-                "std::grad_norm",
-                "--model",
-                "wide.json",
-                "--batch",
-                "4",
-                "--seq",
-                "64",
-                "--json",
-                "--precision",
-                precision,
-                "--device",
-                device,
-            ]);
-            let err = String::from_utf8(out.stderr).unwrap();
-            assert!(out.status.success(), "{err}");
-            let json: Value = serde_json::from_slice(&out.stdout).unwrap();
-            let value = |s: &Value| s["value"].as_f64().unwrap();
-            (json["scores"].as_array().unwrap().iter().map(value).collect::<Vec<f64>>(), err)
-        };
-        let ((cpu, quiet), (cuda, traced)) = (run("cpu"), run("cuda"));
-        assert_eq!(quiet, "");
-        // Forward, the gradient of the weight and that of the input of both feed-forward layers.
-        let products: std::collections::BTreeSet<&str> = traced.lines().collect();
-        assert!(products.len() >= 6 && products.iter().all(|l| l.starts_with("cublas ")), "{traced}");
-        for (a, e) in cuda.iter().zip(&cpu) {
-            assert!((a - e).abs() <= rtol * e.abs(), "{precision}: {cuda:?}, not {cpu:?}");
-        }
+    let run = |device: &str| {
+        let model = ["--model", "wide.json", "--batch", "4", "--seq", "64", "--precision", "f64"];
+        let programs = ["run", "std::snip", "std::grad_norm", "--json", "--device", device];
+        let out = lpz.run(&[&programs[..], &model[..]].concat());
+        let err = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.success(), "{err}");
+        let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let value = |s: &Value| s["value"].as_f64().unwrap();
+        (json["scores"].as_array().unwrap().iter().map(value).collect::<Vec<f64>>(), err)
+    };
+    let ((cpu, quiet), (cuda, traced)) = (run("cpu"), run("cuda"));
+    assert_eq!(quiet, "");
+    // Forward, the gradient of the weight and that of the input of both feed-forward layers.
+    let (products, kernels): (BTreeSet<&str>, BTreeSet<&str>) =
+        traced.lines().partition(|l| l.starts_with("cublas "));
+    assert!(products.len() >= 6, "{traced}");
+    assert!(kernels.iter().all(|k| k.starts_with("kernel pass")), "{kernels:?}");
+    for (a, e) in cuda.iter().zip(&cpu) {
+        assert!((a - e).abs() <= 1e-10 * e.abs(), "{cuda:?}, not {cpu:?}");
     }
 }
 

@@ -53,6 +53,10 @@ enum P {
     /// Results, of the kernel's type and of f32.
     OutT(usize),
     OutF(usize),
+    /// f32 that is read and written.
+    InOutF(Vec<f64>),
+    /// Results in f64.
+    OutD(usize),
     Null,
     Size(usize),
     Int(i32),
@@ -63,11 +67,12 @@ fn bytes(p: &P, ty: Ty) -> Vec<u8> {
     let f32s = |v: &[f64]| v.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect();
     match (p, ty) {
         (P::T(v), Ty::Bf16) => v.iter().flat_map(|x| bf16::from_f64(*x).to_le_bytes()).collect(),
-        (P::T(v) | P::F(v), _) => f32s(v),
+        (P::T(v) | P::F(v) | P::InOutF(v), _) => f32s(v),
         (P::U(v), _) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         (P::L(v), _) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         (P::OutT(n), Ty::Bf16) => vec![0xff; 2 * n],
         (P::OutT(n) | P::OutF(n), _) => vec![0xff; 4 * n],
+        (P::OutD(n), _) => vec![0xff; 8 * n],
         (P::Null, _) => vec![0; 8],
         (P::Size(n), _) => (*n as u32).to_le_bytes().to_vec(),
         (P::Int(n), _) => n.to_le_bytes().to_vec(),
@@ -106,9 +111,11 @@ fn once(
     drop(args);
     let f32s = |d: &[u8]| d.chunks(4).map(|c| f64::from(f32::from_le_bytes(c.try_into().unwrap()))).collect();
     let bf16s = |d: &[u8]| d.chunks(2).map(|c| bf16::from_le_bytes(c.try_into().unwrap()).to_f64()).collect();
+    let f64s = |d: &[u8]| d.chunks(8).map(|c| f64::from_le_bytes(c.try_into().unwrap())).collect();
     let results = params.iter().zip(&data).filter_map(|(p, d)| match (p, ty) {
         (P::OutT(_), Ty::Bf16) => Some(bf16s(d)),
-        (P::OutT(_) | P::OutF(_), _) => Some(f32s(d)),
+        (P::OutT(_) | P::OutF(_) | P::InOutF(_), _) => Some(f32s(d)),
+        (P::OutD(_), _) => Some(f64s(d)),
         _ => None,
     });
     Ok(results.collect())
@@ -237,19 +244,95 @@ fn embeddings() {
             P::U(order),
             P::U(starts),
             P::U(rows.clone()),
-            P::OutF(vocab * width),
+            P::InOutF(noise(4, vocab * width, Ty::F32)),
             P::Size(width),
         ];
         let got = &run("embedding.cu", "embedding_backward", ty, blocks, 64, &params)[0];
-        let want = gradient(&table, |t| dot(&forward(t), &dy));
-        for &r in &rows {
-            let row = r as usize * width..(r as usize + 1) * width;
-            close(&got[row.clone()], &want[row], Ty::F32);
+        let before = noise(4, vocab * width, Ty::F32);
+        let added = gradient(&table, |t| dot(&forward(t), &dy));
+        let want: Vec<f64> = before.iter().zip(&added).map(|(x, y)| x + y).collect();
+        close(got, &want, Ty::F32);
+        let unused = 2 * width..3 * width;
+        assert_eq!(got[unused.clone()], before[unused], "a row that no token names was written");
+    }
+}
+
+#[test]
+fn scattered_rows() {
+    if unavailable() {
+        return;
+    }
+    let (rows, width) = (7, 45);
+    let ids: Vec<u32> = vec![6, 0, 3];
+    for ty in TYPES {
+        let x = noise(1, ids.len() * width, ty);
+        let params = [P::T(x.clone()), P::U(ids.clone()), P::OutT(rows * width), P::Size(width)];
+        let got = run("embedding.cu", "scatter", ty, [3, 1, 1], 32, &params).remove(0);
+        for r in 0..rows {
+            let row = &got[r * width..(r + 1) * width];
+            match ids.iter().position(|&id| id as usize == r) {
+                Some(t) => assert_eq!(row, &x[t * width..(t + 1) * width]),
+                None => assert!(row.iter().all(|x| x.is_nan()), "row {r} was written"),
+            }
         }
-        assert!(
-            got[2 * width..3 * width].iter().all(|x| x.is_nan()),
-            "a row that no token names was written"
-        );
+    }
+}
+
+#[test]
+fn products_of_elements() {
+    if unavailable() {
+        return;
+    }
+    for ty in TYPES {
+        let n = 301;
+        let (a, b) = (noise(1, n, ty), noise(2, n, ty));
+        let go = |a, b| {
+            let params = [a, b, P::OutT(n), P::Float(0.5), P::Size(n)];
+            run("multiply.cu", "multiply", ty, [2, 1, 1], 64, &params).remove(0)
+        };
+        let both: Vec<f64> = a.iter().zip(&b).map(|(x, y)| 0.5 * x * y).collect();
+        close(&go(P::T(a.clone()), P::T(b)), &both, ty);
+        let one: Vec<f64> = a.iter().map(|x| 0.5 * x).collect();
+        close(&go(P::T(a), P::Null), &one, ty);
+        close(&go(P::Null, P::Null), &vec![0.5; n], ty);
+    }
+}
+
+#[test]
+fn inner_products() {
+    if unavailable() {
+        return;
+    }
+    for ty in TYPES {
+        let n = 3001;
+        let (a, b) = (noise(1, n, ty), noise(2, n, ty));
+        for with in [true, false] {
+            let factor = if with { P::T(b.clone()) } else { P::Null };
+            let params = [P::T(a.clone()), factor, P::OutD(3), P::Size(n)];
+            let parts = run("dot.cu", "dot_parts", ty, [3, 1, 1], 64, &params).remove(0);
+            let ones = vec![1.0; n];
+            let want = dot(&a, if with { &b } else { &ones });
+            assert!((parts.iter().sum::<f64>() - want).abs() < 1e-9 * n as f64);
+        }
+        // 100 numbers in double precision, as pairs of words.
+        let parts = noise(3, 100, Ty::F32);
+        let words = parts.iter().map(|x| x.to_bits() as i64).collect();
+        let params = [P::L(words), P::OutT(1), P::Size(100)];
+        let total = run("dot.cu", "dot_total", ty, [1, 1, 1], 64, &params).remove(0);
+        close(&total, &[parts.iter().sum()], ty);
+    }
+}
+
+#[test]
+fn narrowing() {
+    if unavailable() {
+        return;
+    }
+    let x = noise(1, 200, Ty::F32);
+    for ty in TYPES {
+        let params = [P::F(x.clone()), P::OutT(200), P::Size(200)];
+        let want: Vec<f64> = x.iter().map(|&x| ty.round(x)).collect();
+        assert_eq!(run("narrow.cu", "narrowed", ty, [1, 1, 1], 64, &params).remove(0), want);
     }
 }
 
@@ -297,23 +380,36 @@ fn layer_normalisation() {
             P::F(mean.clone()),
             P::F(scale.clone()),
             P::OutT(n),
+            P::OutD(2 * rows),
             P::Size(width),
         ];
         let dx = run("layer_norm.cu", "layer_norm_backward", ty, grid, 64, &params);
-        close(&dx[0], &gradient(&x, |x| dot(&forward(x, &w, &b), &dy)), ty);
+        let want = gradient(&x, |x| dot(&forward(x, &w, &b), &dy));
+        close(&dx[0], &want, ty);
+        for r in 0..rows {
+            let at = r * width..(r + 1) * width;
+            let left: f64 = want[at.clone()].iter().map(|d| (d / scale[r]).powi(2)).sum();
+            let all: f64 = dy[at].iter().zip(&w).map(|(g, w)| (g * w).powi(2)).sum();
+            assert!((dx[1][2 * r] - left).abs() < 1e-3 * left && (dx[1][2 * r + 1] - all).abs() < 1e-9 * all);
+        }
         let params = [
             P::T(x.clone()),
             P::T(dy.clone()),
             P::F(mean),
             P::F(scale),
-            P::OutF(width),
-            P::OutF(width),
-            P::Size(rows),
+            P::OutF(3 * width),
+            P::OutF(3 * width),
+            P::Size(rows / 3),
             P::Size(width),
         ];
-        let d = run("layer_norm.cu", "layer_norm_parameters", ty, [3, 1, 1], 256, &params);
-        close(&d[0], &gradient(&w, |w| dot(&forward(&x, w, &b), &dy)), Ty::F32);
-        close(&d[1], &gradient(&b, |b| dot(&forward(&x, &w, b), &dy)), Ty::F32);
+        // Three runs of rows, each with gradients of its own.
+        let d = run("layer_norm.cu", "layer_norm_parameters", ty, [3, 3, 1], 256, &params);
+        for k in 0..3 {
+            let of = |v: &[f64]| v[k * n / 3..(k + 1) * n / 3].to_vec();
+            let (mine, run) = (of(&dy), k * width..(k + 1) * width);
+            close(&d[0][run.clone()], &gradient(&w, |w| dot(&of(&forward(&x, w, &b)), &mine)), Ty::F32);
+            close(&d[1][run], &gradient(&b, |b| dot(&of(&forward(&x, &w, b)), &mine)), Ty::F32);
+        }
     }
 }
 
@@ -361,8 +457,11 @@ fn bias_and_activation() {
         }
         let dx = noise(4, n, ty);
         let want: Vec<f64> = (0..width).map(|c| (0..rows).map(|r| dx[r * width + c]).sum()).collect();
-        let params = [P::T(dx), P::OutF(width), P::Size(rows), P::Size(width)];
-        close(&run("bias_activation.cu", "column_sums", ty, [2, 1, 1], 256, &params)[0], &want, Ty::F32);
+        let twice =
+            [P::T([dx.clone(), dx.clone()].concat()), P::OutF(2 * width), P::Size(rows), P::Size(width)];
+        let sums = &run("bias_activation.cu", "column_sums", ty, [2, 2, 1], 256, &twice)[0];
+        close(&sums[..width], &want, Ty::F32);
+        close(&sums[width..], &want, Ty::F32);
         let x = noise(5, 64, ty);
         let params = [P::T(x.clone()), P::Null, P::OutT(64), P::Size(64), P::Size(8), P::Int(0)];
         close(&run("bias_activation.cu", "bias_activation", ty, [1, 1, 1], 32, &params)[0], &x, ty);
@@ -378,15 +477,16 @@ fn softmax_of_attention() {
     let rows = 2 * queries;
     let n = rows * width;
     for ty in TYPES {
-        for causal in [0, 1] {
+        for mask in 0..3 {
             let forward = |x: &[f64]| -> Vec<f64> {
                 (0..rows)
                     .flat_map(|r| {
-                        let seen = if causal == 1 { r % queries + 1 + width - queries } else { width };
-                        let s: Vec<f64> =
+                        let seen = if mask > 0 { r % queries + 1 + width - queries } else { width };
+                        let mut s: Vec<f64> =
                             x[r * width..r * width + seen].iter().map(|v| v * f64::from(scale)).collect();
+                        s.resize(if mask == 2 { width } else { seen }, 1e4);
                         let z = log_sum_exp(&s);
-                        (0..width).map(|c| if c < seen { (s[c] - z).exp() } else { 0.0 }).collect::<Vec<_>>()
+                        (0..width).map(|c| s.get(c).map_or(0.0, |v| (v - z).exp())).collect::<Vec<_>>()
                     })
                     .collect()
             };
@@ -398,12 +498,20 @@ fn softmax_of_attention() {
                 P::Size(width),
                 P::Size(queries),
                 P::Float(scale),
-                P::Int(causal),
+                P::Int(mask),
             ];
             let y = run("softmax.cu", "softmax", ty, grid, 64, &params).remove(0);
             close(&y, &forward(&x), ty);
             let exact: Vec<f64> = forward(&x).iter().map(|&v| ty.round(v)).collect();
-            let params = [P::T(exact), P::T(dy.clone()), P::OutT(n), P::Size(width), P::Float(scale)];
+            let params = [
+                P::T(exact),
+                P::T(dy.clone()),
+                P::OutT(n),
+                P::Size(width),
+                P::Size(queries),
+                P::Float(scale),
+                P::Int(mask),
+            ];
             let dx = run("softmax.cu", "softmax_backward", ty, grid, 64, &params).remove(0);
             close(&dx, &gradient(&x, |x| dot(&forward(x), &dy)), ty);
         }
@@ -438,76 +546,6 @@ fn cross_entropies() {
         ];
         let dx = run("cross_entropy.cu", "cross_entropy_backward", ty, grid, 64, &params).remove(0);
         close(&dx, &gradient(&x, |x| dot(&forward(x), &g)), ty);
-    }
-}
-
-#[test]
-fn adaptive_softmaxes() {
-    if unavailable() {
-        return;
-    }
-    // Shortlist of 20 words, clusters 20..50 and 50..150.
-    let (shortlist, bounds) = (20usize, [20usize, 50, 150]);
-    let width = shortlist + 2;
-    let target: Vec<u32> = vec![3, 20, 149, 49, 19, 77];
-    let n = target.len();
-    let cluster: Vec<u32> =
-        target.iter().map(|&t| bounds.iter().filter(|&&b| t as usize >= b).count() as u32).collect();
-    let first: Vec<u32> =
-        cluster.iter().map(|&c| if c == 0 { 0 } else { bounds[c as usize - 1] as u32 }).collect();
-    let size: Vec<u32> = cluster
-        .iter()
-        .map(|&c| if c == 0 { 0 } else { (bounds[c as usize] - bounds[c as usize - 1]) as u32 })
-        .collect();
-    let mut at = vec![0i64];
-    for s in &size {
-        at.push(at[at.len() - 1] + i64::from(*s));
-    }
-    let tails = at.pop().unwrap() as usize;
-    for ty in TYPES {
-        let (head, tail, g) = (noise(1, n * width, ty), noise(2, tails, ty), noise(3, n, Ty::F32));
-        let forward = |head: &[f64], tail: &[f64]| -> Vec<f64> {
-            (0..n)
-                .map(|t| {
-                    let row = &head[t * width..(t + 1) * width];
-                    let c = cluster[t] as usize;
-                    if c == 0 {
-                        return log_sum_exp(row) - row[target[t] as usize];
-                    }
-                    let words = &tail[at[t] as usize..][..size[t] as usize];
-                    log_sum_exp(row) - row[shortlist + c - 1] + log_sum_exp(words)
-                        - words[(target[t] - first[t]) as usize]
-                })
-                .collect()
-        };
-        let grid = [n as u32, 1, 1];
-        let common = || {
-            vec![
-                P::T(head.clone()),
-                P::T(tail.clone()),
-                P::U(target.clone()),
-                P::U(cluster.clone()),
-                P::U(first.clone()),
-                P::U(size.clone()),
-                P::L(at.clone()),
-            ]
-        };
-        let mut params = common();
-        params.extend([P::OutF(n), P::OutF(2 * n), P::Size(shortlist), P::Size(width)]);
-        let got = run("adaptive_softmax.cu", "adaptive_softmax", ty, grid, 64, &params);
-        close(&got[0], &forward(&head, &tail), Ty::F32);
-        let mut params = common();
-        params.extend([
-            P::F(got[1].clone()),
-            P::F(g.clone()),
-            P::OutT(n * width),
-            P::OutT(tails),
-            P::Size(shortlist),
-            P::Size(width),
-        ]);
-        let d = run("adaptive_softmax.cu", "adaptive_softmax_backward", ty, grid, 64, &params);
-        close(&d[0], &gradient(&head, |h| dot(&forward(h, &tail), &g)), ty);
-        close(&d[1], &gradient(&tail, |t| dot(&forward(&head, t), &g)), ty);
     }
 }
 
@@ -605,19 +643,11 @@ fn convolutions_with_a_kernel_per_position() {
 }
 
 #[test]
-fn transposes() {
+fn heads_and_columns() {
     if unavailable() {
         return;
     }
     for ty in TYPES {
-        let (batch, rows, cols) = (2, 37, 50);
-        let n = batch * rows * cols;
-        let x = noise(1, n, ty);
-        let want: Vec<f64> =
-            (0..n).map(|e| x[e / (rows * cols) * rows * cols + e % rows * cols + e / rows % cols]).collect();
-        let params = [P::T(x.clone()), P::OutT(n), P::Size(rows), P::Size(cols)];
-        let got = run("transpose.cu", "transpose", ty, [2, 2, batch as u32], 256, &params).remove(0);
-        assert_eq!(got, want);
         let (a, b, each) = (4, 3, 5);
         let n = 2 * a * b * each;
         let x = noise(2, n, ty);
@@ -629,7 +659,14 @@ fn transposes() {
             })
             .collect();
         let params = [P::T(x), P::OutT(n), P::Size(n), P::Size(a), P::Size(b), P::Size(each)];
-        assert_eq!(run("transpose.cu", "swap_axes", ty, [1, 1, 1], 64, &params).remove(0), want);
+        assert_eq!(run("heads.cu", "swap_axes", ty, [1, 1, 1], 64, &params).remove(0), want);
+        // The first 3 of 5 columns into rows of 4.
+        let (rows, x) = (6, noise(3, 30, ty));
+        let params = [P::T(x.clone()), P::OutT(24), P::Size(18), P::Size(3), P::Size(5), P::Size(4)];
+        let got = run("heads.cu", "copy_columns", ty, [1, 1, 1], 64, &params).remove(0);
+        for (r, row) in got.chunks(4).enumerate().take(rows) {
+            assert!(row[..3] == x[5 * r..5 * r + 3] && row[3].is_nan(), "row {r}");
+        }
     }
 }
 

@@ -100,6 +100,8 @@ pub fn identity(
     let precision = match data.precision {
         Precision::F32 => "f32",
         Precision::F64 => "f64",
+        Precision::Bf16 => "bf16",
+        Precision::F16 => "f16",
     };
     let none = || SourceError { message: "no batch".to_owned(), help: None };
     Ok(Identity::new(key, batches.first().ok_or_else(none)?, seed, precision))

@@ -100,7 +100,8 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, CliError> {
 /// The kernels of the CUDA engine, equal ones once: where, what they compute, their source.
 fn kernels(e: &Explanation, precision: Precision) -> Result<Vec<Value>, CliError> {
     let dtype = match precision {
-        Precision::F32 => Dtype::F32,
+        // Half precision is for products of models; their tensors are single.
+        Precision::F32 | Precision::Bf16 | Precision::F16 => Dtype::F32,
         Precision::F64 => Dtype::F64,
     };
     let all = e.launches(dtype).map_err(|e| CliError::new(e.to_string()).help(e.help()))?;

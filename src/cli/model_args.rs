@@ -12,6 +12,8 @@ use crate::model::{Config, Model, ModelError};
 use crate::site::{
     CaptureSpec, Field, OBJECTIVES, Objective, Outline, Sink, SiteId, Source, SourceError, option,
 };
+use crate::tensor::Dtype;
+use crate::tensor::device::LEAST;
 use crate::tensor::real::Base;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -77,6 +79,22 @@ pub enum Precision {
     F32,
     /// Double.
     F64,
+    /// Single, with products of bfloat16 factors where a pass runs on a CUDA device.
+    Bf16,
+    /// The same with factors in half precision.
+    F16,
+}
+
+impl Precision {
+    /// Type of the factors of a model's products on a device.
+    fn factors(self) -> Dtype {
+        match self {
+            Precision::F32 => Dtype::F32,
+            Precision::F64 => Dtype::F64,
+            Precision::Bf16 => Dtype::Bf16,
+            Precision::F16 => Dtype::F16,
+        }
+    }
 }
 
 /// Engines by name.
@@ -149,7 +167,7 @@ impl DeviceName {
         };
         let remark: Remark = Arc::new(remark);
         if let DeviceName::Cuda(ordinal, _) = self {
-            cuda::blas::install(ordinal, remark.clone());
+            cuda::blas::install(ordinal, LEAST, remark.clone());
         }
         let _ = DEVICE.set((self, remark));
     }
@@ -224,6 +242,16 @@ impl DataArgs {
         let objective = self.objective.first().copied();
         Ok(match self.precision {
             Precision::F32 => AnyModel::F32(built(config, batches, weights, seed)?, objective),
+            narrow @ (Precision::Bf16 | Precision::F16) => {
+                if !matches!(DEVICE.get(), Some((DeviceName::Cuda(..), _))) {
+                    return Err(SourceError {
+                        message: "products in half precision need a CUDA device".to_owned(),
+                        help: Some("add --device cuda, or take --precision f32".to_owned()),
+                    });
+                }
+                let model: Model<f32> = built(config, batches, weights, seed)?;
+                AnyModel::F32(model.with_factors(narrow.factors()), objective)
+            }
             Precision::F64 => AnyModel::F64(built(config, batches, weights, seed)?, objective),
         })
     }

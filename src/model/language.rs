@@ -8,8 +8,10 @@
 use super::net::{Entry, Net, Observer, Watch};
 use super::params::Params;
 use super::plan::{ParamId, Plan};
+use super::relay::anywhere;
 use super::{Batch, Config, ModelError, flexibert, forward, gpt2, gpt2flex};
 use crate::site::{Field, Inputs, Outline, SiteId};
+use crate::tensor::Dtype;
 use crate::tensor::nn::{self, IGNORE, Mask};
 use crate::tensor::tape::Var;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub fn describe(config: &Config, batch: usize, seq: usize) -> Result<Outline, Mo
 pub struct LanguageModel {
     config: Config,
     plan: Plan,
+    here: bool,
 }
 
 /// Takes the gradient of a parameter.
@@ -54,7 +57,13 @@ impl LanguageModel {
         }
         let plan = forward::declare(&config, batch, seq);
         plan.check_memory(size_of::<f32>())?;
-        Ok(LanguageModel { config, plan })
+        Ok(LanguageModel { config, plan, here: false })
+    }
+
+    /// On this machine's CPU, whatever device there is.
+    #[must_use]
+    pub fn here(self) -> Self {
+        LanguageModel { here: true, ..self }
     }
 
     /// The architecture.
@@ -97,14 +106,17 @@ impl LanguageModel {
         let mut ignore = |_: ParamId, _: &[f32]| {};
         let mut observer = Gradients(gradients.unwrap_or(&mut ignore));
         let entry = Entry { inputs: Inputs::Data, mask: Mask::Causal, seed: 0, first: 0 };
-        let mut net = Net::new(&self.plan, &get, &watch, &mut observer, entry, record);
-        let h = forward::hidden(&self.config, &mut net, &b);
-        let loss = objective(&self.config, &mut net, h, &b);
-        let value = f64::from(net.tape.value(loss)[0]);
-        if record {
-            net.backward(loss, 1.0);
-        }
-        value
+        let operations = if self.here { 0.0 } else { self.plan.flops() * if record { 3.0 } else { 1.0 } };
+        anywhere((operations, Dtype::F32), &mut observer, |session, observer| {
+            let mut net = Net::new(&self.plan, &get, &watch, observer, entry, record, session);
+            let h = forward::hidden(&self.config, &mut net, &b);
+            let loss = objective(&self.config, &mut net, h, &b);
+            let value = f64::from(net.tape.value(loss)[0]);
+            if record {
+                net.backward(loss, 1.0);
+            }
+            value
+        })
     }
 }
 

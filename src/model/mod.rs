@@ -18,6 +18,7 @@ mod net;
 mod observe;
 mod params;
 mod plan;
+mod relay;
 mod run;
 
 pub use config::{Config, Flavor, FlexiBert, FlexiLayer, Gpt2, Gpt2Flex, Operation};
@@ -27,8 +28,8 @@ pub use plan::{Init, ParamId, ParamSpec, Part, Plan};
 
 pub use crate::data::Batch;
 use crate::site::Outline;
-use crate::tensor::Tensor;
 use crate::tensor::real::Base;
+use crate::tensor::{Dtype, Tensor};
 use params::Params;
 
 /// What is known of an architecture without running it.
@@ -49,6 +50,7 @@ pub struct Model<T: Base> {
     params: Params<T>,
     batches: Vec<Batch>,
     seed: u64,
+    factors: Dtype,
 }
 
 impl<T: Base> Model<T> {
@@ -73,7 +75,14 @@ impl<T: Base> Model<T> {
         plan.check_memory(size_of::<T>())?;
         let outline = outline(&config, &plan);
         let params = Params::new(&plan, seed);
-        Ok(Model { config, plan, outline, params, batches, seed })
+        Ok(Model { config, plan, outline, params, batches, seed, factors: Dtype::F32 })
+    }
+
+    /// The same with factors of products narrowed to `factors` (sums stay as they are) in passes that run on
+    /// a device.
+    #[must_use]
+    pub fn with_factors(self, factors: Dtype) -> Self {
+        Model { factors, ..self }
     }
 
     /// The architecture.

@@ -2,6 +2,7 @@
 
 use super::plan::{ParamId, Plan};
 use crate::site::{Field, Inputs, Kind, SiteId};
+use crate::tensor::device::Session;
 use crate::tensor::nn::{self, Layout, Mask};
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Tape, Var};
@@ -73,8 +74,10 @@ impl<'a, R: Real> Net<'a, R> {
         observer: &'a mut dyn Observer<R>,
         entry: Entry,
         record: bool,
+        session: Option<Arc<dyn Session>>,
     ) -> Self {
         let mut tape = Tape::new(record);
+        tape.reside(session);
         tape.tangents = R::PARTS > 1;
         Net {
             tape,

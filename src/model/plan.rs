@@ -190,6 +190,11 @@ impl Plan {
         self.flops += self.tokens() * flops;
     }
 
+    /// Floating-point operations of a forward pass, embeddings and the heads' losses apart.
+    pub(super) fn flops(&self) -> f64 {
+        self.flops
+    }
+
     /// Tokens of a sequence.
     pub(super) fn seq(&self) -> usize {
         self.seq

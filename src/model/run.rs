@@ -3,12 +3,14 @@
 use super::net::{Entry, Net, Observer, Samples, Watch};
 use super::observe::{First, Give, Second, site_layout};
 use super::plan::ParamId;
+use super::relay::anywhere;
 use super::{Batch, Model, ModelError, forward};
 use crate::site::{
     Batches, CaptureSpec, Field, Kind, Objective, Outline, ParamsMode, Pass, Sink, SiteId, Source,
     SourceError, pass_of, per_batch,
 };
 use crate::tensor::Tensor;
+use crate::tensor::device::Session;
 use crate::tensor::nn::{IGNORE, Mask};
 use crate::tensor::real::{Base, Dual, Real};
 use crate::tensor::tape::Var;
@@ -55,9 +57,28 @@ impl<T: Base> Model<T> {
         }
     }
 
-    /// Runs one pass over scalars `R`.
+    /// Runs one pass over scalars `R`: on a device, where there is one for it.
     pub(super) fn pass<R: Real<Base = T>>(
         &self,
+        job: &Job<'_>,
+        params: &dyn Fn(ParamId) -> Arc<[R]>,
+        observer: &mut dyn Observer<R>,
+        outputs: Option<&mut Outputs<'_, R>>,
+    ) -> Report {
+        if outputs.is_some() {
+            // Captures that everything else is compared with.
+            return self.pass_on(None, job, params, observer, outputs);
+        }
+        let operations = self.plan.flops() * if job.backward { 3.0 } else { 1.0 };
+        anywhere((operations, self.factors), observer, |session, relay| {
+            self.pass_on(session, job, params, relay, None)
+        })
+    }
+
+    /// Runs one pass in a session of a device, or here.
+    fn pass_on<R: Real<Base = T>>(
+        &self,
+        session: Option<Arc<dyn Session>>,
         job: &Job<'_>,
         params: &dyn Fn(ParamId) -> Arc<[R]>,
         observer: &mut dyn Observer<R>,
@@ -68,7 +89,7 @@ impl<T: Base> Model<T> {
             _ => Mask::Causal,
         };
         let entry = Entry { inputs: job.spec.inputs, mask, seed: self.seed, first: job.first };
-        let mut net = Net::new(&self.plan, params, job.watch, observer, entry, job.backward);
+        let mut net = Net::new(&self.plan, params, job.watch, observer, entry, job.backward, session);
         let h = forward::hidden(&self.config, &mut net, job.batch);
         let head = if job.head || job.backward {
             forward::head(&self.config, &mut net, job.batch, h, job.objective, job.loss)

@@ -22,6 +22,7 @@ const PASSES: usize = 5;
 pub fn measure(config: &Value, batch: usize, seq: usize) -> Result<f64, SearchError> {
     let failed = |e: crate::model::ModelError| SearchError::new(e.to_string());
     let model = LanguageModel::new(Config::from_json(config).map_err(failed)?, batch, seq).map_err(failed)?;
+    let model = model.here();
     let params = model.init(0);
     let vocab = model.config().vocab();
     let ids: Vec<u32> = (0..batch * seq).map(|i| (i * 7919 % vocab) as u32).collect();

@@ -4,6 +4,7 @@
 //! they were captured in; engines widen them while reading. The differentiable tape that the models
 //! run on is in `tape`; it hands its results out as [`Tensor`]s.
 
+pub mod device;
 pub mod fast;
 pub mod file;
 pub mod gemm;
@@ -14,6 +15,7 @@ mod pool;
 pub mod real;
 mod shared;
 pub mod simd;
+pub mod stored;
 pub mod tape;
 pub mod write;
 

@@ -8,6 +8,7 @@ use super::compile::{Output, compile};
 use super::error::CudaError;
 use super::probe::{devices, driver_error, driver_version, guarded, nvrtc_version};
 use super::sources::source;
+use crate::tensor::device::relieve;
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg,
@@ -154,7 +155,12 @@ impl Backend for Device {
             self.arena = None;
             self.copies.synchronize().map_err(driver_error)?;
             // SAFETY: kernels read only what was written before (inputs and jobs are copied in).
-            let arena = unsafe { self.copies.alloc::<u8>(bytes) };
+            let alloc = || unsafe { self.copies.alloc::<u8>(bytes) };
+            // What passes of models left may be all that is missing.
+            let arena = alloc().or_else(|_| {
+                relieve();
+                self.context.synchronize().and_then(|()| alloc())
+            });
             self.arena = Some(arena.map_err(|e| out_of_memory(e, bytes))?);
             self.copies.synchronize().map_err(driver_error)
         })

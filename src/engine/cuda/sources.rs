@@ -10,15 +10,17 @@ pub const FILES: &[(&str, &str)] = &[
     ("pass_rows.cu", include_str!("../../../kernels/pass_rows.cu")),
     ("pass_columns.cu", include_str!("../../../kernels/pass_columns.cu")),
     ("model.cuh", include_str!("../../../kernels/model.cuh")),
-    ("adaptive_softmax.cu", include_str!("../../../kernels/adaptive_softmax.cu")),
     ("add.cu", include_str!("../../../kernels/add.cu")),
     ("bias_activation.cu", include_str!("../../../kernels/bias_activation.cu")),
     ("convolution.cu", include_str!("../../../kernels/convolution.cu")),
     ("cross_entropy.cu", include_str!("../../../kernels/cross_entropy.cu")),
+    ("dot.cu", include_str!("../../../kernels/dot.cu")),
     ("embedding.cu", include_str!("../../../kernels/embedding.cu")),
+    ("heads.cu", include_str!("../../../kernels/heads.cu")),
     ("layer_norm.cu", include_str!("../../../kernels/layer_norm.cu")),
+    ("multiply.cu", include_str!("../../../kernels/multiply.cu")),
+    ("narrow.cu", include_str!("../../../kernels/narrow.cu")),
     ("softmax.cu", include_str!("../../../kernels/softmax.cu")),
-    ("transpose.cu", include_str!("../../../kernels/transpose.cu")),
 ];
 
 /// The text of a file.

@@ -40,7 +40,7 @@ impl View {
         View { offset, ..self }
     }
     /// One past the last element it touches.
-    fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         if self.rows == 0 || self.cols == 0 {
             return 0;
         }

@@ -1,5 +1,6 @@
 //! Non-linearities.
 
+use super::away;
 use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
@@ -109,6 +110,9 @@ struct Activation {
 
 /// Applies a non-linearity.
 pub fn activation<R: Real>(t: &mut Tape<R>, x: Var, act: Act) -> Var {
+    if let Some(y) = away::activation(t, x, act) {
+        return y;
+    }
     let n = t.value(x).len();
     let mut y = t.buffer(n);
     let xs = t.value(x);

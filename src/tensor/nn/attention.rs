@@ -1,5 +1,6 @@
 //! Scaled dot-product attention in two steps, so that the probabilities can be observed.
 
+use super::away;
 use crate::tensor::gemm::{Into, View, batched, batched_away, product_here};
 use crate::tensor::real::Real;
 use crate::tensor::simd::{sum1, sum2, top, wide};
@@ -34,21 +35,21 @@ pub enum Mask {
 const FLIPPED: f64 = 1e4;
 
 #[derive(Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    seq: usize,
+pub(super) struct Sizes {
+    pub batch: usize,
+    pub seq: usize,
     /// Features of the tensor that holds the heads.
-    row: usize,
+    pub row: usize,
 }
 
-fn sizes<R: Real>(t: &Tape<R>, h: Heads) -> Sizes {
+pub(super) fn sizes<R: Real>(t: &Tape<R>, h: Heads) -> Sizes {
     let d = t.dims(h.var);
     Sizes { batch: d[0], seq: d[1], row: d[2] }
 }
 
 impl Heads {
     /// Matrix `[seq, width]` of one head in one batch.
-    fn view(&self, s: Sizes, b: usize, h: usize) -> View {
+    pub(super) fn view(&self, s: Sizes, b: usize, h: usize) -> View {
         View {
             offset: b * s.seq * s.row + self.offset + h * self.width,
             rows: s.seq,
@@ -83,6 +84,9 @@ struct Probs {
 /// `softmax(mask(q k^T / sqrt(width)))`, `[batch, heads, query, key]`. `k` may have fewer heads, each
 /// of which then serves several of `q` in turn.
 pub fn attention_probs<R: Real>(t: &mut Tape<R>, q: Heads, k: Heads, mask: Mask) -> Var {
+    if let Some(y) = away::attention_probs(t, q, k, mask) {
+        return y;
+    }
     let (sq, sk) = (sizes(t, q), sizes(t, k));
     let (n, share) = (sq.seq, q.count / k.count.max(1));
     let alpha = 1.0 / (q.width as f64).sqrt();
@@ -218,6 +222,9 @@ impl Attend {
 
 /// `p v` with the heads merged: `[batch, seq, heads * width]`.
 pub fn attend<R: Real>(t: &mut Tape<R>, p: Var, v: Heads) -> Var {
+    if let Some(y) = away::attend(t, p, v) {
+        return y;
+    }
     let sv = sizes(t, v);
     let heads = t.dims(p)[1];
     let so = Sizes { row: heads * v.width, ..sv };

@@ -1,5 +1,6 @@
 //! Sums, products, broadcasting and joining.
 
+use super::away;
 use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
@@ -9,6 +10,9 @@ struct Add(Var, Var);
 
 /// `x + y`, equal sizes.
 pub fn add<R: Real>(t: &mut Tape<R>, x: Var, y: Var) -> Var {
+    if let Some(y) = away::add(t, x, y) {
+        return y;
+    }
     let mut z = t.buffer(t.value(x).len());
     par::map2(&mut z, t.value(x), t.value(y), |z, x, y| {
         for ((z, &x), &y) in z.iter_mut().zip(x).zip(y) {
@@ -33,6 +37,9 @@ struct Mul(Var, Var);
 
 /// `x * y`, equal sizes.
 pub fn mul<R: Real>(t: &mut Tape<R>, x: Var, y: Var) -> Var {
+    if let Some(y) = away::mul(t, x, y) {
+        return y;
+    }
     let mut z = t.buffer(t.value(x).len());
     product(&mut z, t.value(x), t.value(y));
     let dims: Dims = t.dims(x).into();
@@ -65,6 +72,9 @@ struct Scale(Var, f64);
 
 /// `c x`.
 pub fn scale<R: Real>(t: &mut Tape<R>, x: Var, c: f64) -> Var {
+    if let Some(y) = away::scale(t, x, c) {
+        return y;
+    }
     let mut y = t.buffer(t.value(x).len());
     let k = R::of(c);
     par::map1(&mut y, t.value(x), |y, x| {
@@ -97,6 +107,9 @@ struct AddTable {
 
 /// Adds row `r % period` of `table` to row `r` of `x`.
 pub fn add_table<R: Real>(t: &mut Tape<R>, x: Var, table: Var, period: usize) -> Var {
+    if let Some(y) = away::add_table(t, x, table, period) {
+        return y;
+    }
     let width = t.width(x);
     let mut y = t.buffer(t.value(x).len());
     let (xs, ts) = (t.value(x), t.value(table));
@@ -140,6 +153,9 @@ struct Concat {
 
 /// Joins along the last axis.
 pub fn concat_features<R: Real>(t: &mut Tape<R>, parts: &[Var]) -> Var {
+    if let Some(y) = away::concat_features(t, parts) {
+        return y;
+    }
     let Some(&first) = parts.first() else { return t.constant(&[0], Vec::new()) };
     let n = t.rows(first);
     let widths: Vec<(Var, usize)> = parts.iter().map(|&p| (p, t.width(p))).collect();

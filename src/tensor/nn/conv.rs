@@ -2,6 +2,7 @@
 //! and a softmax over groups of features.
 
 use super::attention::{softmax, softmax_backward};
+use super::away;
 use crate::tensor::Dims;
 use crate::tensor::par;
 use crate::tensor::real::Real;
@@ -25,6 +26,9 @@ struct Depthwise {
 
 /// Every feature with its own kernel, `w [width, 1, k]`.
 pub fn depthwise<R: Real>(t: &mut Tape<R>, x: Var, w: Var) -> Var {
+    if let Some(y) = away::depthwise(t, x, w) {
+        return y;
+    }
     let d: Dims = t.dims(x).into();
     let (batch, seq, width) = (d[0], d[1], d[2]);
     let k = t.value(w).len() / width.max(1);
@@ -99,6 +103,9 @@ struct Mix {
 /// `y[b, s, h, j] = sum_t o[b, s + t - k/2, h, j] kernel[b, s, h, t]`; `o [batch, seq, heads * width]`,
 /// `kernel [batch, seq, heads * k]`.
 pub fn conv_mix<R: Real>(t: &mut Tape<R>, o: Var, kernel: Var, heads: usize) -> Var {
+    if let Some(y) = away::conv_mix(t, o, kernel, heads) {
+        return y;
+    }
     let d: Dims = t.dims(o).into();
     let (batch, seq, row) = (d[0], d[1], d[2]);
     let (width, k) = (row / heads, t.width(kernel) / heads);
@@ -177,6 +184,9 @@ struct SoftmaxLast {
 
 /// Softmax over groups of `group` neighbouring features.
 pub fn softmax_last<R: Real>(t: &mut Tape<R>, x: Var, group: usize) -> Var {
+    if let Some(y) = away::softmax_last(t, x, group) {
+        return y;
+    }
     let mut y = t.buffer(t.value(x).len());
     y.copy_from_slice(t.value(x));
     y.par_chunks_mut(group.max(1)).with_min_len(256).for_each(softmax);

@@ -1,5 +1,6 @@
 //! Linear maps in both layouts.
 
+use super::away;
 use crate::tensor::Dims;
 use crate::tensor::gemm::{Into, View, batched, product, tangent_product};
 use crate::tensor::par;
@@ -38,6 +39,9 @@ impl Linear {
 /// `x [.., in]` to `[.., out]`; the weight has two axes (more, if they are of size 1), the bias `out`
 /// elements.
 pub fn linear<R: Real>(t: &mut Tape<R>, x: Var, w: Var, b: Option<Var>, layout: Layout) -> Var {
+    if let Some(y) = away::linear(t, x, w, b, layout) {
+        return y;
+    }
     let (n, inner) = (t.rows(x), t.width(x));
     let outer = t.value(w).len() / inner.max(1);
     let op = Linear { x, w, b, layout, n, inner, outer };

@@ -1,5 +1,6 @@
 //! Log-likelihoods and the numbers that are differentiated.
 
+use super::away;
 use crate::tensor::par;
 use crate::tensor::real::Real;
 use crate::tensor::simd::{sum1, top, wide};
@@ -33,6 +34,9 @@ wide! {
 /// Element `targets[n]` of the log softmax of row `n`; 0 where the target is [`IGNORE`]. One number
 /// per row.
 pub fn pick_log_softmax<R: Real>(t: &mut Tape<R>, logits: Var, targets: Vec<u32>) -> Var {
+    if let Some(y) = away::pick_log_softmax(t, logits, &targets) {
+        return y;
+    }
     let width = t.width(logits);
     let xs = t.value(logits);
     let norms: Vec<R> = xs.par_chunks(width.max(1)).map(log_sum_exp).collect();
@@ -79,6 +83,9 @@ struct Dot {
 
 /// The sum of `x`, or its inner product with a constant of equal size.
 pub fn dot<R: Real>(t: &mut Tape<R>, x: Var, with: Option<Var>) -> Var {
+    if let Some(y) = away::dot(t, x, with) {
+        return y;
+    }
     let xs = t.value(x);
     let y = match with {
         Some(c) => par::dot(xs, t.value(c)),

@@ -2,6 +2,7 @@
 
 mod act;
 mod attention;
+mod away;
 mod basic;
 mod conv;
 mod linear;

@@ -1,5 +1,6 @@
 //! Gathering, scattering, slicing and joining rows.
 
+use super::away;
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
 
@@ -18,6 +19,9 @@ pub fn gather<R: Real>(
     lead: &[usize],
     frozen: Option<u32>,
 ) -> Var {
+    if let Some(y) = away::gather(t, table, &ids, lead, frozen) {
+        return y;
+    }
     let width = t.width(table);
     let mut y = t.buffer(ids.len() * width);
     let rows = t.value(table);
@@ -61,6 +65,9 @@ struct Scatter {
 
 /// A tensor `dims` whose row `rows[j]` is row `j` of the part; rows that no part names are 0.
 pub fn scatter_rows<R: Real>(t: &mut Tape<R>, parts: Vec<(Var, Vec<u32>)>, dims: &[usize]) -> Var {
+    if let Some(y) = away::scatter_rows(t, &parts, dims) {
+        return y;
+    }
     let width = dims.last().copied().unwrap_or(1);
     let mut y = t.buffer(dims.iter().product());
     y.fill(R::default());
@@ -95,6 +102,9 @@ struct Slice {
 
 /// Rows `from..to` of a matrix, or elements of a vector.
 pub fn slice_rows<R: Real>(t: &mut Tape<R>, x: Var, from: usize, to: usize) -> Var {
+    if let Some(y) = away::slice_rows(t, x, from, to) {
+        return y;
+    }
     let mut dims = t.dims(x).to_vec();
     let width: usize = dims.iter().skip(1).product();
     let y = t.value(x)[from * width..to * width].to_vec();
@@ -120,6 +130,9 @@ struct ConcatRows(Vec<(Var, usize)>);
 
 /// Joins matrices (or vectors) along their first axis.
 pub fn concat_rows<R: Real>(t: &mut Tape<R>, parts: &[Var]) -> Var {
+    if let Some(y) = away::concat_rows(t, parts) {
+        return y;
+    }
     let mut y = Vec::new();
     let mut dims = parts.first().map_or_else(Vec::new, |&p| t.dims(p).to_vec());
     let mut lens = Vec::new();

@@ -1,6 +1,7 @@
 //! Two-dimensional linear transforms over (sequence, head width), as products with constant matrices.
 
 use super::attention::softmax;
+use super::away;
 use crate::tensor::gemm::{Into, View, batched, product};
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
@@ -66,13 +67,13 @@ impl Part {
 }
 
 /// The transform is the sum over terms of `sign * left x right^T` per batch and head.
-struct Term<R> {
-    left: Vec<R>,
-    right: Vec<R>,
-    sign: f64,
+pub(super) struct Term<R> {
+    pub left: Vec<R>,
+    pub right: Vec<R>,
+    pub sign: f64,
 }
 
-fn terms<R: Real>(kind: Transform, seq: usize, width: usize) -> Vec<Term<R>> {
+pub(super) fn terms<R: Real>(kind: Transform, seq: usize, width: usize) -> Vec<Term<R>> {
     let term = |part: Part, sign| Term { left: part.matrix(seq), right: part.matrix(width), sign };
     match kind {
         Transform::Dft => vec![term(Part::FourierCos, 1.0), term(Part::FourierSin, -1.0)],
@@ -116,6 +117,9 @@ impl<R: Real> Apply<R> {
 
 /// Transforms every head `[seq, width / heads]` of `x [batch, seq, width]`.
 pub fn transform2d<R: Real>(t: &mut Tape<R>, x: Var, heads: usize, kind: Transform) -> Var {
+    if let Some(y) = away::transform2d(t, x, heads, kind) {
+        return y;
+    }
     let d = t.dims(x).to_vec();
     let width = d[2] / heads;
     let op = Apply { x, terms: terms(kind, d[1], width), batch: d[0], seq: d[1], heads, width };
@@ -139,6 +143,9 @@ impl<R: Real> Op<R> for Apply<R> {
 
 /// Softmax over the features of every head, `[batch, heads, seq, width / heads]`; not differentiable.
 pub fn softmax_heads<R: Real>(t: &mut Tape<R>, x: Var, heads: usize) -> Var {
+    if let Some(y) = away::softmax_heads(t, x, heads) {
+        return y;
+    }
     let d = t.dims(x).to_vec();
     let (batch, seq, row) = (d[0], d[1], d[2]);
     let w = row / heads;

@@ -4,7 +4,8 @@
 // Streams are queues that run as late as they may: when they are synchronised, or when another
 // stream runs into a wait for one of their events. An order that the caller forgot to ask for is thus
 // never kept by chance. Device memory is poisoned. Environment: FAKECUDA_VERSION (12040),
-// FAKECUDA_MEMORY (bytes that may be allocated), FAKECUDA_DEVICES (1).
+// FAKECUDA_MEMORY (bytes that may be allocated), FAKECUDA_DEVICES (1), FAKECUDA_TRACE (names every launch on
+// standard error), FAKECUDA_FAIL (NAME:N, the launch of kernel NAME that fails: the N-th, from 1).
 #include <dlfcn.h>
 #include <elf.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +50,7 @@ std::recursive_mutex lock;
 int failed = OK; // as a device does: a failed kernel fails everything that follows
 std::map<char *, size_t> allocated;
 size_t in_use = 0;
+std::set<Stream *> streams;
 
 uint64_t setting(const char *name, uint64_t otherwise) {
   const char *v = getenv(name);
@@ -78,7 +81,18 @@ typedef bool (*Entry)(const Launch *, void **, char *);
 struct Function {
   Entry entry;
   const uint32_t *sizes;
+  std::string name;
 };
+
+// Is this launch the one that a test wants to fail?
+bool refused(const std::string &name) {
+  static const char *wanted = getenv("FAKECUDA_FAIL");
+  static int seen = 0;
+  if (!wanted) return false;
+  const std::string w = wanted;
+  const size_t colon = w.find(':');
+  return name == w.substr(0, colon) && ++seen == atoi(w.c_str() + colon + 1);
+}
 } // namespace
 
 API cuDriverGetVersion(int *v) { return *v = int(setting("FAKECUDA_VERSION", 12040)), OK; }
@@ -95,17 +109,25 @@ API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &lock, OK; }
 API cuDevicePrimaryCtxRelease_v2(int) { return OK; }
 API cuCtxGetCurrent(void **c) { return *c = &lock, OK; }
 API cuCtxSetCurrent(void *) { return OK; }
-API cuCtxSynchronize() { return failed; }
+API cuCtxSynchronize() {
+  TURN;
+  for (Stream *s : streams) s->drain(UINT64_MAX);
+  return failed;
+}
 API cuGetErrorName(int, const char **s) { return *s = "CUDA_ERROR", OK; }
 API cuGetErrorString(int e, const char **s) {
   *s = e == NO_MEMORY ? "out of memory" : e == LAUNCH_FAILED ? "unspecified launch failure" : e == NO_DEVICE ? "no CUDA-capable device" : "invalid argument";
   return OK;
 }
 
-API cuStreamCreate(Stream **s, unsigned) { return *s = new Stream, OK; }
+API cuStreamCreate(Stream **s, unsigned) {
+  TURN;
+  return *s = new Stream, streams.insert(*s), OK;
+}
 API cuStreamDestroy_v2(Stream *s) {
   TURN;
   s->drain(UINT64_MAX);
+  streams.erase(s);
   return OK; // events may still point to it
 }
 API cuStreamSynchronize(Stream *s) {
@@ -183,17 +205,21 @@ API cuModuleGetFunction(Function **f, void *module, const char *name) {
   typedef const uint32_t *(*Sizes)();
   auto sizes = Sizes(dlsym(module, (std::string("fakecuda_sizes_") + name).c_str()));
   if (!entry || !sizes) return NOT_FOUND;
-  return *f = new Function{entry, sizes()}, OK;
+  return *f = new Function{entry, sizes(), name}, OK;
 }
 API cuLaunchKernel(Function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned smem, Stream *s, void **args, void **) {
   TURN;
+  static const bool say = getenv("FAKECUDA_TRACE");
+  if (say) fprintf(stderr, "kernel %s\n", f->name.c_str());
+  if (refused(f->name)) return s->push([] { failed = LAUNCH_FAILED; }), failed;
   unsigned n = f->sizes[0];
   auto values = std::make_shared<std::vector<std::string>>();
   for (unsigned i = 0; i < n; i++) values->emplace_back(static_cast<char *>(args[i]), f->sizes[i + 1]);
   s->push([=] {
     std::vector<void *> ptrs;
     for (auto &v : *values) ptrs.push_back(&v[0]);
+    if (failed) return; // nothing runs on a device that failed
     Launch l{{gx, gy, gz}, {bx, by, bz}, smem, 7, n, f->sizes + 1};
     char error[256];
     if (!f->entry(&l, ptrs.data(), error)) fprintf(stderr, "fakecuda: %s\n", error), failed = LAUNCH_FAILED;
