@@ -6,6 +6,7 @@
 mod dual;
 
 use super::offload::{self, Group};
+use super::par;
 use super::real::Real;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -80,6 +81,35 @@ pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3]
     }
 }
 
+/// `dst = a b` with `bias` added to every row; `dst` is contiguous. Every block of a product begins with the
+/// bias and is still in cache when the product is added to it.
+pub fn product_biased<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], bias: &[R]) {
+    check(dst.len(), dv, a.len(), av, b.len(), bv);
+    assert!(dv == View::new(dv.rows, dv.cols) && bias.len() == dv.cols, "a bias for every column");
+    if R::PARTS > 1 || offload::installed() {
+        par::rows(dst, dv.cols, |_, rows| {
+            rows.chunks_exact_mut(dv.cols).for_each(|r| r.copy_from_slice(bias))
+        });
+        return product(dst, a, b, [dv, av, bv], 1.0, Into::Add);
+    }
+    let blocks = blocks(dv, bv);
+    let out = Shared(dst.as_mut_ptr());
+    let run = |block: &Block| {
+        let [d, x, y] = block.views([dv, av, bv]);
+        for row in 0..d.rows {
+            // SAFETY: `check` saw that every view lies inside its slice; blocks of a destination are disjoint.
+            let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().add(d.offset + row * d.rs), d.cols) };
+            to.copy_from_slice(&bias[block.cols.clone()]);
+        }
+        // SAFETY: as above, and no slice of the destination is alive.
+        unsafe { plain(out.ptr(), d, a.as_ptr(), x, b.as_ptr(), y, 1.0, Into::Add) }
+    };
+    match blocks.as_slice() {
+        [one] => run(one),
+        several => several.par_iter().for_each(run),
+    }
+}
+
 /// [`product`] of dual matrices of which the tangents alone are wanted: values are 0 or left as they are.
 pub fn tangent_product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], into: Into) {
     check(dst.len(), dv, a.len(), av, b.len(), bv);
@@ -128,7 +158,9 @@ impl Block {
 /// to be packed is packed by every block of rows, so that columns are cut where there are as many.
 fn blocks(d: View, b: View) -> Vec<Block> {
     let work = d.rows.saturating_mul(d.cols).saturating_mul(2 * b.rows);
-    let parts = (work / BLOCK).clamp(1, MOST);
+    // Two threads share what is half as large.
+    let least = if work >= BLOCK / 2 { 2 } else { 1 };
+    let parts = (work / BLOCK).clamp(least, MOST);
     let wide = if b.cs == 1 { d.cols > d.rows } else { d.cols >= d.rows / 2 && d.cols >= 192 * parts.min(4) };
     let (by_rows, long) = if wide { (false, d.cols) } else { (true, d.rows) };
     let step = long.div_ceil(parts).next_multiple_of(if by_rows { 16 } else { 96 }).max(1);
@@ -323,6 +355,20 @@ mod tests {
             for t in [2, 3, 5] {
                 assert!(one.iter().zip(run(t)).all(|(x, y)| x.to_bits() == y.to_bits()), "{t} threads");
             }
+        }
+    }
+
+    #[test]
+    fn a_bias_is_added_to_every_row() {
+        for (m, k, n) in [(3, 4, 5), (300, 517, 190), (0, 3, 2), (700, 64, 400)] {
+            let a: Vec<f32> = numbers(m * k, 1).iter().map(|&x| x as f32).collect();
+            let b: Vec<f32> = numbers(k * n, 2).iter().map(|&x| x as f32).collect();
+            let bias: Vec<f32> = numbers(n, 3).iter().map(|&x| x as f32).collect();
+            let views = [View::new(m, n), View::new(m, k), View::new(n, k).t()];
+            let (mut got, mut want) = (vec![7f32; m * n], bias.repeat(m));
+            product_biased(&mut got, &a, &b, views, &bias);
+            product(&mut want, &a, &b, views, 1.0, Into::Add);
+            assert!(got.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits()), "{m} {k} {n}");
         }
     }
 }

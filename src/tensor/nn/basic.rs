@@ -26,9 +26,12 @@ pub fn add<R: Real>(t: &mut Tape<R>, x: Var, y: Var) -> Var {
 
 impl<R: Real> Op<R> for Add {
     fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
-        for v in [self.0, self.1] {
-            cx.add(v, &g);
+        cx.add(self.0, &g);
+        if cx.needs(self.1) && !cx.holds(self.1) {
+            let g = cx.own(g);
+            return cx.give(self.1, g);
         }
+        cx.add(self.1, &g);
         cx.recycle(g);
     }
 }
@@ -91,9 +94,12 @@ impl<R: Real> Op<R> for Scale {
     fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let mut g = cx.own(g);
         let k = R::of(self.1);
-        for v in &mut g {
-            *v *= k;
-        }
+        // Rows of any width do.
+        par::rows(&mut g, 256, |_, g| {
+            for v in g {
+                *v *= k;
+            }
+        });
         cx.give(self.0, g);
     }
 }
@@ -163,9 +169,12 @@ pub fn concat_features<R: Real>(t: &mut Tape<R>, parts: &[Var]) -> Var {
     let mut y = t.buffer(n * total);
     let mut at = 0;
     for &(p, w) in &widths {
-        for (row, x) in y.chunks_exact_mut(total).zip(t.value(p).chunks_exact(w)) {
-            row[at..at + w].copy_from_slice(x);
-        }
+        let xs = t.value(p);
+        par::rows(&mut y, total, |first, rows| {
+            for (row, x) in rows.chunks_exact_mut(total).zip(xs[first * w..].chunks_exact(w)) {
+                row[at..at + w].copy_from_slice(x);
+            }
+        });
         at += w;
     }
     let mut dims: Dims = t.dims(first).into();
@@ -183,9 +192,11 @@ impl<R: Real> Op<R> for Concat {
         for (p, w) in self.parts {
             if cx.needs(p) {
                 let mut d = cx.buffer(self.n * w);
-                for (d, row) in d.chunks_exact_mut(w).zip(g.chunks_exact(total)) {
-                    d.copy_from_slice(&row[at..at + w]);
-                }
+                par::rows(&mut d, w, |first, rows| {
+                    for (d, row) in rows.chunks_exact_mut(w).zip(g[first * total..].chunks_exact(total)) {
+                        d.copy_from_slice(&row[at..at + w]);
+                    }
+                });
                 cx.give(p, d);
             }
             at += w;

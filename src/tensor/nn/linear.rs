@@ -2,7 +2,7 @@
 
 use super::away;
 use crate::tensor::Dims;
-use crate::tensor::gemm::{Into, View, batched, product, tangent_product};
+use crate::tensor::gemm::{Into, View, batched, product, product_biased, tangent_product};
 use crate::tensor::par;
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
@@ -46,20 +46,11 @@ pub fn linear<R: Real>(t: &mut Tape<R>, x: Var, w: Var, b: Option<Var>, layout: 
     let outer = t.value(w).len() / inner.max(1);
     let op = Linear { x, w, b, layout, n, inner, outer };
     let mut y = t.buffer(n * outer);
-    let into = match b {
-        Some(b) => {
-            let bias = t.value(b);
-            par::rows(&mut y, outer, |_, rows| {
-                for row in rows.chunks_exact_mut(outer) {
-                    row.copy_from_slice(bias);
-                }
-            });
-            Into::Add
-        }
-        None => Into::Set,
-    };
     let views = [View::new(n, outer), View::new(n, inner), op.weight()];
-    product(&mut y, t.value(x), t.value(w), views, 1.0, into);
+    match b {
+        Some(b) => product_biased(&mut y, t.value(x), t.value(w), views, t.value(b)),
+        None => product(&mut y, t.value(x), t.value(w), views, 1.0, Into::Set),
+    }
     let mut dims: Dims = t.dims(x).into();
     if let Some(last) = dims.last_mut() {
         *last = outer;

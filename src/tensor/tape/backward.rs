@@ -27,6 +27,10 @@ impl<R: Real> Backward<'_, R> {
     pub fn needs(&self, v: Var) -> bool {
         self.tape.needs(v)
     }
+    /// Has the gradient of this input a part already?
+    pub fn holds(&self, v: Var) -> bool {
+        self.tape.grads[v.0].is_some()
+    }
     /// Are the tangents of parameters' gradients enough?
     pub fn tangents(&self) -> bool {
         self.tape.tangents
