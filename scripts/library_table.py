@@ -1,8 +1,9 @@
 """The output of `lpz rank --json` as a Markdown table, best first.
 
-    python3 scripts/library_table.py RANK.json [DOC.json]
+    python3 scripts/library_table.py RANK.json[,RANK.json...] [DOC.json]
 
-DOC.json is what `lpz doc --json` prints; with it the table says what each proxy needs run.
+Several outputs of one benchmark, each of a seed of its own (`lpz rank --seed S`), become one table of means; the
+interval is then the widest of theirs. DOC.json is what `lpz doc --json` prints; with it the table says what each proxy needs run.
 """
 
 import json
@@ -32,8 +33,33 @@ HEAD = [
 ]
 
 
-def main(path, doc=None):
-    report = json.load(open(path))
+def mean(values):
+    values = [v for v in values if v is not None]
+    return sum(values) / len(values) if values else None
+
+
+def joined(reports):
+    """One report of several seeds."""
+    first, by_name = reports[0], [{p["name"]: p for p in r["proxies"]} for r in reports]
+    proxies = []
+    for p in first["proxies"]:
+        all_seeds = [b[p["name"]] for b in by_name]
+        intervals = [q["ci"]["tau_b"] for q in all_seeds if q["ci"]["tau_b"] is not None]
+        means = {k: mean([q[k] for q in all_seeds]) for k in ("tau_b", "tau_a", "rho", "tau_size_controlled", "flops", "seconds")}
+        proxies.append({
+            **p, **means,
+            "rounding_noise": any(q["rounding_noise"] for q in all_seeds),
+            "tau_b_by_seed": [q["tau_b"] for q in all_seeds if q["tau_b"] is not None],
+            "ci": {"tau_b": [min(i[0] for i in intervals), max(i[1] for i in intervals)] if intervals else None},
+            "distinct": min(q["distinct"] or 0 for q in all_seeds),
+            "n": min(q["n"] for q in all_seeds),
+        })
+    proxies.sort(key=lambda p: -2 if p["tau_b"] is None else p["tau_b"], reverse=True)
+    return {**first, "proxies": proxies, "seeds": len(reports), "seconds": sum(r["seconds"] for r in reports)}
+
+
+def main(paths, doc=None):
+    report = joined([json.load(open(p)) for p in paths.split(",")])
     entries = json.load(open(doc))["entries"] if doc else []
     needs = {e["name"]: e["needs"] for e in entries if e.get("needs")}
     print(f"{report['bench']}, metric {report['metric']}, {report['n']} architectures, {report['seeds']} seeds; "

@@ -48,6 +48,8 @@ pub struct Driver<'a> {
 /// Identity of a program that reads rounding noise.
 type NodeNoise = Key;
 
+/// Elements of a tensor in a program up to which its size does not matter.
+const ROOM: usize = 1 << 24;
 /// Bytes of the reduction cache.
 const CACHE: usize = 1 << 30;
 
@@ -297,6 +299,11 @@ impl Evaluator for Driver<'_> {
         let binding = bind_prepared(&prepared, &a.outline, a.objective, &Nothing, None);
         if let Some(Err(d)) = binding.graph.roots.first() {
             return Err(d.clone());
+        }
+        let fields = a.outline.sites.iter().flat_map(|s| &s.fields);
+        let field = fields.map(|(_, d)| d.iter().product::<usize>()).max().unwrap_or(0);
+        if binding.graph.shapes.iter().any(|s| s.numel() > ROOM.max(4 * field)) {
+            return Ok(f64::INFINITY);
         }
         Ok(crate::score::flops(&binding.graph, &a.outline).first().copied().unwrap_or(0.0))
     }

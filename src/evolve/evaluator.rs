@@ -74,7 +74,8 @@ pub trait Evaluator {
         archs: &[usize],
     ) -> Result<Vec<Vec<Vec<f64>>>, EvaluatorError>;
 
-    /// What one score of the program costs, in operations, on the first architecture.
+    /// What one score of the program costs, in operations, on the first architecture; infinite where it needs a
+    /// tensor that is too large.
     ///
     /// # Errors
     /// When its shapes do not fit there.

@@ -119,7 +119,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "too-costly",
-        reason: "one score costs more than --max-cost forward passes of the model",
+        reason: "one score costs more than --max-cost forward passes of the model, or needs a tensor four times the largest",
         test: Test::Static(|f| f.passes > f.max_passes),
     },
     Rule {
