@@ -9,6 +9,7 @@ use crate::ir::bind::{Reductions, bind_prepared};
 use crate::ir::key::Key;
 use crate::ir::prepare::{Prepared, run_number};
 use crate::ir::{BoundNode, Collection, Dag, Degenerate, Node, NodeId, Program};
+use crate::score::many::side_by_side;
 use crate::score::{CacheStats, ReductionCache, Scorer};
 use crate::site::{Field, Kind, Objective, Outline, Site, Source, SourceError};
 use rayon::prelude::*;
@@ -173,8 +174,8 @@ impl<'a> Driver<'a> {
         }
         let prepared = Prepared::new(dag, programs);
         let numbers = dag.nodes().iter().any(|n| matches!(n, Node::Model(name, _) if run_number(name)));
-        let one = |&a: &usize| self.one(&prepared, a, (numbers, doubled));
-        archs.par_iter().map(one).collect::<Result<_, _>>().map_err(failed)
+        let one = |i: usize| self.one(&prepared, archs[i], (numbers, doubled));
+        side_by_side(archs.len(), &one).into_iter().collect::<Result<_, _>>().map_err(failed)
     }
 
     /// The terms of programs that are aggregates, from the cache.

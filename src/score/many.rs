@@ -130,6 +130,29 @@ impl Many<'_> {
     }
 }
 
+/// Results of `work` for `0..count`, in order; with several threads each takes pieces of its own, which then do
+/// not split any further.
+pub fn side_by_side<T: Send>(count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
+    let workers = rayon::current_num_threads().min(count);
+    if workers <= 1 {
+        return (0..count).map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < count);
+    let share = || {
+        let mut done = Vec::new();
+        alone(|| done.extend(std::iter::from_fn(|| take().map(|i| (i, work(i))))));
+        done
+    };
+    let mut all: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..workers).map(|_| scope.spawn(share)).collect();
+        let joined = shares.into_iter().map(|s| s.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        joined.flatten().collect()
+    });
+    all.sort_by_key(|&(i, _)| i);
+    all.into_iter().map(|(_, x)| x).collect()
+}
+
 /// Runs the work of one of several workers beside a thread that waits for it: with all threads where it is
 /// the only one and there are some.
 pub fn beside(workers: usize, work: impl FnOnce() + Send) {
