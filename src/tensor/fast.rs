@@ -18,7 +18,7 @@ pub fn exp(x: f32) -> f32 {
     let shifted = c.mul_add(std::f32::consts::LOG2_E, 12_582_912.0);
     let n = shifted - 12_582_912.0;
     let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, c));
-    let p = fused!(r, 1.381_461_3e-3, 8.368_71e-3, 4.166_838_9e-2, 1.666_652_1e-1, 4.999_999_4e-1);
+    let p = fused!(r, 1.381_461_3e-3, 8.368_71e-3, 4.166_839e-2, 1.666_652_1e-1, 4.999_999_4e-1);
     let p = p.mul_add(r * r, r) + 1.0;
     // The low bits of `shifted` hold n as an integer: shift them into the exponent.
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
