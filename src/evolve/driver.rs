@@ -217,15 +217,22 @@ impl Reductions for Hidden<'_> {
 /// Scores of programs on one architecture.
 type Column = Vec<(Outcome, bool)>;
 
-/// Scores by program, then architecture.
-fn turned(columns: Vec<Column>, programs: usize) -> Vec<Vec<Outcome>> {
-    let mut rows: Vec<Vec<Outcome>> = (0..programs).map(|_| Vec::with_capacity(columns.len())).collect();
+/// What is there by architecture, then program, by program, then architecture.
+fn turned<T>(
+    columns: impl ExactSizeIterator<Item = impl Iterator<Item = T>>,
+    programs: usize,
+) -> Vec<Vec<T>> {
+    let mut rows: Vec<Vec<T>> = (0..programs).map(|_| Vec::with_capacity(columns.len())).collect();
     for column in columns {
-        for (row, (outcome, _)) in rows.iter_mut().zip(column) {
-            row.push(outcome);
+        for (row, x) in rows.iter_mut().zip(column) {
+            row.push(x);
         }
     }
     rows
+}
+
+fn outcomes(column: Column) -> impl Iterator<Item = Outcome> {
+    column.into_iter().map(|(outcome, _)| outcome)
 }
 
 fn failed(e: SourceError) -> EvaluatorError {
@@ -257,7 +264,7 @@ impl Evaluator for Driver<'_> {
                 self.noise.insert(super::terms::identity(dag, p.root));
             }
         }
-        Ok(turned(columns, programs.len()))
+        Ok(turned(columns.into_iter().map(outcomes), programs.len()))
     }
 
     fn doubled(
@@ -266,7 +273,8 @@ impl Evaluator for Driver<'_> {
         programs: &[Program],
         archs: &[usize],
     ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
-        Ok(turned(self.columns(dag, programs, archs, true)?, programs.len()))
+        let columns = self.columns(dag, programs, archs, true)?;
+        Ok(turned(columns.into_iter().map(outcomes), programs.len()))
     }
 
     fn per_site(
@@ -279,13 +287,7 @@ impl Evaluator for Driver<'_> {
         self.scores(dag, programs, archs)?;
         let prepared = Prepared::new(dag, programs);
         let columns: Vec<Vec<Vec<f64>>> = archs.par_iter().map(|&a| self.terms(&prepared, a)).collect();
-        let mut rows: Vec<Vec<Vec<f64>>> = programs.iter().map(|_| Vec::with_capacity(archs.len())).collect();
-        for column in columns {
-            for (row, terms) in rows.iter_mut().zip(column) {
-                row.push(terms);
-            }
-        }
-        Ok(rows)
+        Ok(turned(columns.into_iter().map(Vec::into_iter), programs.len()))
     }
 
     fn seconds_per_architecture(&self) -> f64 {

@@ -183,6 +183,9 @@ impl Terms {
         let new = terms.iter().filter(|&&t| self.list[t].noise.is_none() && archs.len() >= SPREAD);
         let (new, values): (Vec<usize>, Vec<Vec<f64>>) =
             new.filter_map(|t| finite(t).map(|v| (*t, v))).unzip();
+        if new.is_empty() {
+            return Ok(());
+        }
         let mut small: Vec<(f64, usize)> =
             (0..archs.len()).map(|i| (eval.number(archs[i], "params", None).unwrap_or(0.0), i)).collect();
         small.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
