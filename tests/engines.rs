@@ -271,6 +271,60 @@ fn axis_reductions_over_large_tensors() {
     }
 }
 
+/// Short columns are used in passing: below and above the limits, one inside the other, beside others that are not,
+/// and kept for what needs them whole.
+fn short_columns(dims: &[usize], axis: f64, dtype: Dtype) -> (Graph, Vec<BoundId>) {
+    let mut r = Stream::new(dims.iter().product::<usize>() as u64, "columns");
+    let mut g = Graph::default();
+    let x = g.leaf(typed(dims, &random_tensor(&mut r, dims, Dtype::F64).to_f64(), dtype));
+    let axis = [("axis", axis)];
+    let s = g.op("softmax", &[x], &axis);
+    let l = g.op("log_softmax", &[x], &axis);
+    let twice = g.op("log_softmax", &[l], &axis);
+    let top = g.op("max", &[x], &axis);
+    let below = g.op("sub", &[x, top], &[]);
+    let mean = g.op("mean", &[below], &axis);
+    let both = g.op("mul", &[s, l], &[]);
+    let centred = g.op("sub", &[below, mean], &[]);
+    let z = g.op("zscore", &[s], &[]);
+    let last = g.op("softmax", &[s], &[("axis", dims.len() as f64 - 1.0)]);
+    let clash = g.op("add", &[last, l], &[]);
+    let rows = g.op("std", &[l], &[("axis", dims.len() as f64 - 1.0)]);
+    let spread = g.op("std", &[top], &[]);
+    let mut want = vec![l, top, mean, rows, g.op("mean", &[x], &[]), g.op("l1", &[spread], &[])];
+    for node in [s, twice, both, centred, z, last, clash, rows, mean] {
+        want.push(g.op("l1", &[node], &[]));
+        want.push(g.op("std", &[node], &[]));
+    }
+    (g, want)
+}
+
+#[test]
+fn short_columns_are_used_in_passing() {
+    for (dims, axis) in [
+        (vec![8, 6, 40], 0.0),
+        (vec![2, 64], 0.0),
+        (vec![16, 300], 0.0),
+        (vec![3, 5, 700], 1.0),
+        (vec![2, 3, 9000], 1.0),
+        (vec![17, 100], 0.0),
+        (vec![1, 80], 0.0),
+        (vec![4, 63], 0.0),
+    ] {
+        for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F64] {
+            let (g, want) = short_columns(&dims, axis, dtype);
+            let (eps, rtol) = if dtype == Dtype::F64 { (1e-13, 1e-9) } else { (1e-6, 3e-5) };
+            let (judged, left) = compare(&mut Cpu, &g, &want, eps, rtol);
+            assert!(left * 3 < judged, "{dims:?}: {left} of {judged} not judged");
+            let together = g.run(&mut Cpu, &want);
+            for (n, t) in want.iter().zip(&together) {
+                let bits = |t: &Tensor| t.to_f64().into_iter().map(f64::to_bits).collect::<Vec<_>>();
+                assert!(bits(&g.run(&mut Cpu, &[*n])[0]) == bits(t), "{dims:?}: {}", g.describe(*n));
+            }
+        }
+    }
+}
+
 #[test]
 fn the_same_bits_on_any_number_of_threads() {
     let mut r = Stream::new(5, "threads");
@@ -436,6 +490,18 @@ fn passes_are_as_many_as_reductions_nest() {
             "{bodies:?}: {plan:#?}"
         );
     }
+}
+
+#[test]
+fn short_columns_take_one_pass() {
+    let (g, _) = short_columns(&[8, 6, 40], 0.0, Dtype::F32);
+    let passes = |name: &str| {
+        let named = |n: &BoundId| g.describe(*n).starts_with(name);
+        let want: Vec<BoundId> = (0..g.bound.nodes.len()).find(named).into_iter().collect();
+        let leaf = |n: BoundId| matches!(g.bound.nodes[n], BoundNode::Leaf(_)).then_some(Dtype::F32);
+        Plan::new(&g.bound, &want, &leaf).passes.len()
+    };
+    assert_eq!((passes("softmax"), passes("log_softmax")), (1, 1));
 }
 
 #[test]

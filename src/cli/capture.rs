@@ -14,15 +14,14 @@ use crate::data::Tokens;
 use crate::evolve::inputs::inputs;
 use crate::ir::prepare::Prepared;
 use crate::model::Config;
-use crate::score::many::beside;
+use crate::score::lanes;
 use crate::site::{Source, SourceError};
 use crate::tensor::Dtype;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Keep captured tensors: of one model everything, of a benchmark what programs read
@@ -225,42 +224,26 @@ impl Work<'_> {
     fn all(&self, global: &Global) -> (Vec<bool>, usize, usize, Option<(usize, StoreError)>) {
         let count = self.configs.len();
         let mut progress = Progress::new(global, "capturing", count as u64);
-        let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let halt = AtomicBool::new(false);
         let (mut finished, mut kept, mut bytes, mut failure) =
             (vec![false; count], 0, 0, None::<(usize, StoreError)>);
-        let workers = super::workers(global).clamp(1, count);
-        std::thread::scope(|scope| {
-            let (send, receive) = mpsc::channel::<(usize, Done)>();
-            for _ in 0..workers {
-                let (send, next, halt) = (send.clone(), &next, &halt);
-                let work = move || {
-                    while !halt.load(Ordering::Relaxed) && !STOP.load(Ordering::Relaxed) {
-                        let i = next.fetch_add(1, Ordering::Relaxed);
-                        if i >= count {
-                            break;
-                        }
-                        let done = self.one(i);
-                        halt.fetch_or(done.is_err(), Ordering::Relaxed);
-                        if send.send((i, done)).is_err() {
-                            break;
-                        }
-                    }
-                };
-                scope.spawn(move || beside(workers, work));
+        let stopped = || halt.load(Ordering::Relaxed) || STOP.load(Ordering::Relaxed);
+        let worker = || -> lanes::Work<'_, Done> {
+            Box::new(|i| {
+                let done = self.one(i);
+                halt.fetch_or(done.is_err(), Ordering::Relaxed);
+                done
+            })
+        };
+        lanes::each((count, super::workers(global)), &stopped, &worker, |i, done| match done {
+            Ok((size, old)) => {
+                finished[i] = true;
+                kept += usize::from(old);
+                bytes += size;
+                progress.step(&self.bench.records[i].id);
             }
-            drop(send);
-            for (i, done) in receive {
-                match done {
-                    Ok((size, old)) => {
-                        finished[i] = true;
-                        kept += usize::from(old);
-                        bytes += size;
-                        progress.step(&self.bench.records[i].id);
-                    }
-                    Err(e) => {
-                        failure.get_or_insert((i, e));
-                    }
-                }
+            Err(e) => {
+                failure.get_or_insert((i, e));
             }
         });
         (finished, kept, bytes, failure)

@@ -36,7 +36,12 @@ pub struct Bank {
     columns: Vec<Column>,
     index: FxHashMap<Key, usize>,
     numbers: FxHashMap<ModelNumber, usize>,
+    /// The terms whose columns follow those of the numbers.
+    terms: Vec<(usize, Key)>,
+    /// Terms that were looked at.
     seen: usize,
+    /// Those of them that were not complete.
+    open: Vec<usize>,
 }
 
 impl Bank {
@@ -66,24 +71,37 @@ impl Bank {
         Some(Column { expr, values, unit })
     }
 
-    /// Takes in terms that became complete since the last time, in the order in which they were met.
+    /// Takes in terms that became complete since the last time. What the bank holds, and in which order, depends on
+    /// what is known of the terms alone, so that it is the same after a resume.
     pub fn update(&mut self, terms: &Terms) {
         let list = terms.list();
-        let mut settled = true;
-        for (i, t) in list.iter().enumerate().skip(self.seen) {
+        // Terms that were stopped on a lower rung may still be completed by a later program.
+        let open = std::mem::take(&mut self.open);
+        for i in open.into_iter().chain(self.seen..list.len()) {
+            let Some(t) = list.get(i) else { continue };
+            if self.search.iter().rev().any(|&a| t.values[a].is_none()) {
+                self.open.push(i);
+                continue;
+            }
             let known = |a: &usize| t.values[*a].as_ref().and_then(|o| o.as_ref().ok().copied());
             let values: Option<Vec<f64>> = self.search.iter().map(known).collect();
-            let column = values.filter(|_| t.noise != Some(true) && !self.index.contains_key(&t.key));
-            if let Some(column) = column.and_then(|v| self.column(t.expr.clone(), v)) {
-                self.index.insert(t.key, self.columns.len());
-                self.columns.push(column);
+            if let Some(column) = values.and_then(|v| self.column(t.expr.clone(), v))
+                && t.noise != Some(true)
+            {
+                self.insert(i, t.key, column);
             }
-            // Terms that were stopped on a lower rung may still be completed by a later program.
-            let open = self.search.iter().any(|&a| t.values[a].is_none());
-            settled &= !open;
-            if settled {
-                self.seen = i + 1;
-            }
+        }
+        self.seen = list.len();
+    }
+
+    /// Puts the column of a term where it belongs in the order of terms.
+    fn insert(&mut self, term: usize, key: Key, column: Column) {
+        let numbers = self.columns.len() - self.terms.len();
+        let at = self.terms.partition_point(|&(t, _)| t < term);
+        self.terms.insert(at, (term, key));
+        self.columns.insert(numbers + at, column);
+        for (i, (_, key)) in self.terms.iter().enumerate().skip(at) {
+            self.index.insert(*key, numbers + i);
         }
     }
 

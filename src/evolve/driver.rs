@@ -9,8 +9,7 @@ use crate::ir::bind::{Reductions, bind_prepared};
 use crate::ir::key::Key;
 use crate::ir::prepare::{Prepared, run_number};
 use crate::ir::{BoundNode, Collection, Dag, Degenerate, Node, NodeId, Program};
-use crate::score::many::side_by_side;
-use crate::score::{CacheStats, ReductionCache, Scorer};
+use crate::score::{CacheStats, ReductionCache, Scorer, lanes};
 use crate::site::{Field, Kind, Objective, Outline, Site, Source, SourceError};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
@@ -27,6 +26,8 @@ struct Architecture {
     outline: Outline,
     objective: Objective,
     key: Key,
+    /// Operations of a forward pass: the costliest are scored first, so that no thread is left with one.
+    cost: f64,
     kept: Mutex<Kept>,
 }
 
@@ -84,11 +85,15 @@ impl<'a> Driver<'a> {
         let archs = outlines
             .into_iter()
             .zip(identities)
-            .map(|((outline, objective), &key)| Architecture {
-                outline,
-                objective,
-                key,
-                kept: Mutex::new(Kept::new(room.clone(), largest)),
+            .map(|((outline, objective), &key)| {
+                let cost = outline.numbers.iter().find(|(n, _)| *n == "flops").map_or(0.0, |&(_, x)| x);
+                Architecture {
+                    outline,
+                    objective,
+                    key,
+                    cost,
+                    kept: Mutex::new(Kept::new(room.clone(), largest)),
+                }
             })
             .collect();
         let cache = ReductionCache::new(CACHE);
@@ -161,21 +166,40 @@ impl<'a> Driver<'a> {
         Ok(scores.scores.into_iter().map(|s| (s.value.map_err(Box::new), s.rounding_noise)).collect())
     }
 
-    /// Scores by architecture, and whether they read rounding noise.
+    /// Scores by architecture, and whether they read rounding noise; then those of `probe` in double precision.
     fn columns(
         &self,
         dag: &Dag,
         programs: &[Program],
         archs: &[usize],
-        doubled: bool,
+        probe: Option<usize>,
     ) -> Result<Vec<Column>, EvaluatorError> {
+        let mut work: Vec<(usize, bool)> = archs.iter().map(|&a| (a, false)).collect();
+        work.extend(probe.map(|a| (a, true)));
         if programs.is_empty() {
-            return Ok(Vec::new());
+            return Ok(vec![Column::new(); work.len()]);
         }
         let prepared = Prepared::new(dag, programs);
         let numbers = dag.nodes().iter().any(|n| matches!(n, Node::Model(name, _) if run_number(name)));
-        let one = |i: usize| self.one(&prepared, archs[i], (numbers, doubled));
-        side_by_side(archs.len(), &one).into_iter().collect::<Result<_, _>>().map_err(failed)
+        let cost = |i: usize| self.archs[work[i].0].cost;
+        let mut order: Vec<usize> = (0..work.len()).collect();
+        order.sort_by(|&i, &j| cost(j).total_cmp(&cost(i)));
+        let one = |k: usize| {
+            let (arch, doubled) = work[order[k]];
+            self.one(&prepared, arch, (numbers, doubled))
+        };
+        let mut columns: Vec<(usize, _)> = order.iter().copied().zip(lanes::map(work.len(), &one)).collect();
+        columns.sort_by_key(|&(i, _)| i);
+        columns.into_iter().map(|(_, c)| c).collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Remembers which programs read rounding noise.
+    fn mark(&mut self, dag: &Dag, programs: &[Program], columns: &[Column]) {
+        for (i, p) in programs.iter().enumerate() {
+            if columns.iter().any(|c| c[i].1) {
+                self.noise.insert(super::terms::identity(dag, p.root));
+            }
+        }
     }
 
     /// The terms of programs that are aggregates, from the cache.
@@ -258,12 +282,8 @@ impl Evaluator for Driver<'_> {
         programs: &[Program],
         archs: &[usize],
     ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
-        let columns = self.columns(dag, programs, archs, false)?;
-        for (i, p) in programs.iter().enumerate() {
-            if columns.iter().any(|c| c[i].1) {
-                self.noise.insert(super::terms::identity(dag, p.root));
-            }
-        }
+        let columns = self.columns(dag, programs, archs, None)?;
+        self.mark(dag, programs, &columns);
         Ok(turned(columns.into_iter().map(outcomes), programs.len()))
     }
 
@@ -271,10 +291,23 @@ impl Evaluator for Driver<'_> {
         &mut self,
         dag: &Dag,
         programs: &[Program],
+        arch: usize,
+    ) -> Result<Vec<Outcome>, EvaluatorError> {
+        let columns = self.columns(dag, programs, &[], Some(arch))?;
+        Ok(columns.into_iter().flat_map(outcomes).collect())
+    }
+
+    fn probed(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
         archs: &[usize],
-    ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
-        let columns = self.columns(dag, programs, archs, true)?;
-        Ok(turned(columns.into_iter().map(outcomes), programs.len()))
+        probe: usize,
+    ) -> Result<(Vec<Vec<Outcome>>, Vec<Outcome>), EvaluatorError> {
+        let mut columns = self.columns(dag, programs, archs, Some(probe))?;
+        let exact = columns.pop().map(|c| outcomes(c).collect()).unwrap_or_default();
+        self.mark(dag, programs, &columns);
+        Ok((turned(columns.into_iter().map(outcomes), programs.len()), exact))
     }
 
     fn per_site(

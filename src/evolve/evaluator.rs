@@ -48,18 +48,32 @@ pub trait Evaluator {
         archs: &[usize],
     ) -> Result<Vec<Vec<Outcome>>, EvaluatorError>;
 
-    /// As [`Evaluator::scores`], with elements widened to double precision before anything is computed from
-    /// them; for few architectures, since nothing is remembered.
+    /// The score of every program on one architecture, with elements widened to double precision before anything is
+    /// computed from them; nothing is remembered.
     ///
     /// # Errors
-    /// When an architecture cannot be run.
+    /// When the architecture cannot be run.
     fn doubled(
         &mut self,
         dag: &Dag,
         programs: &[Program],
+        arch: usize,
+    ) -> Result<Vec<Outcome>, EvaluatorError> {
+        Ok(self.scores(dag, programs, &[arch])?.into_iter().filter_map(|mut row| row.pop()).collect())
+    }
+
+    /// [`Evaluator::scores`] on `archs` and [`Evaluator::doubled`] on `probe`, side by side where that can be.
+    ///
+    /// # Errors
+    /// When an architecture cannot be run.
+    fn probed(
+        &mut self,
+        dag: &Dag,
+        programs: &[Program],
         archs: &[usize],
-    ) -> Result<Vec<Vec<Outcome>>, EvaluatorError> {
-        self.scores(dag, programs, archs)
+        probe: usize,
+    ) -> Result<(Vec<Vec<Outcome>>, Vec<Outcome>), EvaluatorError> {
+        Ok((self.scores(dag, programs, archs)?, self.doubled(dag, programs, probe)?))
     }
 
     /// The terms of programs that are one aggregate over sites each: by program, architecture, site.

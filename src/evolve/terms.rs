@@ -9,6 +9,7 @@ use crate::ir::{Dag, Degenerate, Node, NodeId, Program};
 use crate::ops::{self, Shape, Value};
 use crate::site::{CaptureSpec, NUMBERS, Pass};
 use rustc_hash::FxHashMap;
+use std::time::{Duration, Instant};
 
 /// One term and what is known of it.
 #[derive(Clone, Debug)]
@@ -39,8 +40,13 @@ pub struct Terms {
     looked: Vec<usize>,
 }
 
-/// Architectures between two looks at the clock.
+/// Values in double precision on the smallest architecture, by term.
+type Exact = FxHashMap<usize, Outcome>;
+
+/// Architectures a thread between two looks at the clock.
 const CHUNK: usize = 8;
+/// Time below which the clock need not be looked at again: threads wait for each other before every look.
+const QUICK: Duration = Duration::from_millis(50);
 /// Architectures from which on it can be said how far values differ.
 const SPREAD: usize = 8;
 /// Architectures on which a term is computed in double precision, to see whether it is noise.
@@ -48,6 +54,8 @@ const DOUBLED: usize = 2;
 /// Difference that double precision makes, in standard deviations between architectures, above which a
 /// term is noise.
 const NOISE: f64 = 0.05;
+/// Difference below which one architecture is enough to say that it is none.
+const CLEAR: f64 = NOISE / 50.0;
 
 impl Terms {
     /// The terms.
@@ -118,19 +126,20 @@ impl Terms {
                 }
             }
         }
-        self.fill((eval, halt), &order, capture, archs)?;
-        self.look(eval, &order, capture, archs)?;
+        let exact = self.fill((eval, halt), &order, capture, archs)?;
+        self.look(eval, &order, capture, archs, &exact)?;
         let row = |&r: &NodeId| archs.iter().map(|&a| self.combine(eval, dag, r, a, &at)).collect();
         Ok(roots.iter().map(row).collect())
     }
 
+    /// Computes what is not known. Where terms are new, one architecture is computed in double precision too.
     fn fill(
         &mut self,
         (eval, halt): (&mut dyn Evaluator, Halt<'_>),
         terms: &[usize],
         capture: CaptureSpec,
         archs: &[usize],
-    ) -> Result<(), EvaluatorError> {
+    ) -> Result<Exact, EvaluatorError> {
         let list = &self.list;
         let missing = |t: &usize| archs.iter().any(|&a| list[*t].values[a].is_none());
         let wanted: Vec<usize> = terms.iter().copied().filter(missing).collect();
@@ -141,11 +150,25 @@ impl Terms {
         self.misses += (wanted.len() * archs.len()) as u64;
         // A graph of their own: what a batch costs must not grow with what was met before.
         let (dag, programs) = self.programs(&wanted, capture);
-        for archs in open.chunks(CHUNK * rayon::current_num_threads()) {
+        let (mut open, mut size) = (open.as_slice(), CHUNK * rayon::current_num_threads());
+        let mut probe = smallest(eval, archs).first().filter(|_| archs.len() >= SPREAD).map(|&i| archs[i]);
+        probe = probe.filter(|_| wanted.iter().any(|&t| list[t].noise.is_none()));
+        let mut exact = Exact::default();
+        while !open.is_empty() {
             if halt() {
                 return Err(EvaluatorError::halted());
             }
-            let rows = eval.scores(&dag, &programs, archs)?;
+            let (archs, rest) = open.split_at(size.min(open.len()));
+            let begin = Instant::now();
+            let rows = match probe.take() {
+                Some(probe) => {
+                    let (rows, doubled) = eval.probed(&dag, &programs, archs, probe)?;
+                    exact.extend(wanted.iter().copied().zip(doubled));
+                    rows
+                }
+                None => eval.scores(&dag, &programs, archs)?,
+            };
+            (open, size) = (rest, if begin.elapsed() < QUICK { rest.len() } else { size });
             for (&term, row) in wanted.iter().zip(rows) {
                 for (&a, outcome) in archs.iter().zip(row) {
                     if self.list[term].values[a].replace(outcome).is_none() {
@@ -154,7 +177,7 @@ impl Terms {
                 }
             }
         }
-        Ok(())
+        Ok(exact)
     }
 
     fn programs(&self, terms: &[usize], capture: CaptureSpec) -> (Dag, Vec<Program>) {
@@ -175,6 +198,7 @@ impl Terms {
         terms: &[usize],
         capture: CaptureSpec,
         archs: &[usize],
+        exact: &Exact,
     ) -> Result<(), EvaluatorError> {
         let finite = |&t: &usize| -> Option<Vec<f64>> {
             let value = |&a: &usize| self.list[t].values[a].as_ref()?.as_ref().ok().copied();
@@ -186,17 +210,27 @@ impl Terms {
         if new.is_empty() {
             return Ok(());
         }
-        let mut small: Vec<(f64, usize)> =
-            (0..archs.len()).map(|i| (eval.number(archs[i], "params", None).unwrap_or(0.0), i)).collect();
-        small.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        small.truncate(DOUBLED);
-        let probes: Vec<usize> = small.iter().map(|&(_, i)| archs[i]).collect();
+        // By how much double precision moves each, in standard deviations.
+        let (mut moved, mut noisy) = (vec![0.0f64; new.len()], vec![false; new.len()]);
+        for (turn, i) in smallest(eval, archs).into_iter().take(DOUBLED).enumerate() {
+            let asked = |&k: &usize| turn == 0 || (CLEAR..NOISE).contains(&moved[k]);
+            let asked: Vec<usize> = (0..new.len()).filter(asked).collect();
+            let known = |k: &usize| exact.get(&new[*k]).filter(|_| turn == 0).cloned();
+            let open: Vec<usize> = asked.iter().copied().filter(|k| known(k).is_none()).collect();
+            let (dag, programs) = self.programs(&open.iter().map(|&k| new[k]).collect::<Vec<_>>(), capture);
+            let found = eval.doubled(&dag, &programs, archs[i])?;
+            let known = asked.into_iter().filter_map(|k| Some((k, known(&k)?)));
+            for (k, exact) in known.collect::<Vec<_>>().into_iter().chain(open.into_iter().zip(found)) {
+                let off = exact.as_ref().map_or(0.0, |x| (x - values[k][i]).abs());
+                moved[k] = moved[k].max(off / deviation(&values[k]));
+            }
+        }
         let (dag, programs) = self.programs(&new, capture);
-        let doubled = eval.doubled(&dag, &programs, &probes)?;
-        for (((&t, program), values), exact) in new.iter().zip(&programs).zip(&values).zip(doubled) {
-            let off = small.iter().zip(exact).map(|(&(_, i), x)| x.map_or(0.0, |x| (x - values[i]).abs()));
-            let rounding = off.fold(0.0, f64::max) > NOISE * deviation(values);
-            self.list[t].noise = Some(rounding || eval.noisy(&dag, program.root));
+        for (noisy, program) in noisy.iter_mut().zip(&programs) {
+            *noisy = eval.noisy(&dag, program.root);
+        }
+        for (k, &t) in new.iter().enumerate() {
+            self.list[t].noise = Some(moved[k] > NOISE || noisy[k]);
             self.looked.push(t);
         }
         Ok(())
@@ -256,6 +290,14 @@ impl Terms {
             _ => Err(degenerate("a site outside an aggregate", "")),
         }
     }
+}
+
+/// Places of `archs`, the smallest architecture first.
+fn smallest(eval: &dyn Evaluator, archs: &[usize]) -> Vec<usize> {
+    let params = |&i: &usize| eval.number(archs[i], "params", None).unwrap_or(0.0);
+    let mut places: Vec<usize> = (0..archs.len()).collect();
+    places.sort_by(|i, j| params(i).total_cmp(&params(j)));
+    places
 }
 
 /// Standard deviation.

@@ -9,6 +9,7 @@
 mod aggregate;
 mod attrs;
 mod contract;
+mod convert;
 mod elementwise;
 mod fold;
 mod kernel;
@@ -30,6 +31,7 @@ mod vecmath;
 
 pub use aggregate::{ReducerId, ReducerRow, reducer, reducer_by_name, reducers};
 pub use attrs::{AttrSpec, Attrs};
+pub use convert::{convert, widen_bf16};
 pub use range::Range;
 pub use row::{
     Build, CudaFold, Eval, Exec, Fixity, FromShapes, Group, OpId, OpRow, Operand, Position, Reduce, Rewrite,

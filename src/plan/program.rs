@@ -1,8 +1,9 @@
 //! A pass as straight-line code over tiles: loads, elementwise kernels, folds, with tile slots
 //! assigned by liveness, so that a batch of programs works in a handful of slots that stay in cache.
 
+use super::column::Column;
 use super::lower::{Prim, PrimId, Prims};
-use super::schedule::{Output, Pass, Walk, split};
+use super::schedule::{Output, Pass, Split, Walk, split, split_at};
 use crate::ops::{self, Attrs, OpId, Placement};
 use crate::tensor::Dtype;
 use rustc_hash::FxHashMap;
@@ -85,6 +86,8 @@ pub enum Instr {
         /// Its width.
         width: Width,
     },
+    /// Works on one number per column of a tile that holds whole columns.
+    Column(Column),
 }
 
 /// A held tensor that repeats along an axis of the elements walked over.
@@ -93,10 +96,10 @@ pub struct Along {
     /// The node.
     pub node: PrimId,
     /// Elements before, along and after the axis.
-    pub split: (usize, usize, usize),
+    pub split: Split,
 }
 
-/// A reduction of a pass.
+/// A reduction of a pass, or one used in passing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reduction {
     /// The node.
@@ -106,7 +109,7 @@ pub struct Reduction {
     /// Constants.
     pub attrs: Attrs,
     /// Elements before, along and after the axis; `None` for a whole reduction.
-    pub split: Option<(usize, usize, usize)>,
+    pub split: Option<Split>,
 }
 
 /// The code of a pass.
@@ -125,6 +128,10 @@ pub struct Program {
     pub kept: Vec<usize>,
     /// Reductions.
     pub reductions: Vec<Reduction>,
+    /// Reductions that are used in passing.
+    pub columns: Vec<Reduction>,
+    /// Number of slots of a number per column.
+    pub column_slots: usize,
     /// Nodes that are written out, with their width.
     pub stores: Vec<(PrimId, Width)>,
     /// Number of slots of f32 and f64 elements.
@@ -143,17 +150,18 @@ impl Program {
     /// without are computed in the pass.
     pub fn new(prims: &Prims, pass: &Pass, held: &dyn Fn(PrimId) -> Option<Dtype>) -> Self {
         let targets: Vec<PrimId> = pass.outputs.iter().map(|o| target(prims, *o)).collect();
-        let mut c =
-            Compiler { prims, held, out: Program::default(), at: FxHashMap::default(), slots: [0; 2] };
+        let mut c = Compiler::new(prims, held);
         let mut outputs: FxHashMap<PrimId, Vec<Output>> = FxHashMap::default();
         for (o, t) in pass.outputs.iter().zip(&targets) {
             outputs.entry(*t).or_default().push(*o);
         }
         for n in c.order(&targets) {
-            if let Prim::Map { op, args } = &prims.nodes[n]
-                && held(n).is_none()
-            {
-                c.map(n, *op, args);
+            match &prims.nodes[n] {
+                _ if held(n).is_some() => {}
+                Prim::Map { op, args } if prims.shapes[n].numel() == pass.numel => c.map(n, *op, args),
+                Prim::Map { op, args } => c.column_map(n, *op, args),
+                Prim::Reduce { op, attrs, arg } => c.column(n, *op, attrs, *arg),
+                _ => {}
             }
             for o in outputs.get(&n).into_iter().flatten() {
                 c.output(*o, n);
@@ -179,16 +187,23 @@ fn target(prims: &Prims, output: Output) -> PrimId {
 /// An operand before slots are assigned, and the width it is in.
 type Operand = (Place, Width);
 
-struct Compiler<'a> {
-    prims: &'a Prims,
-    held: &'a dyn Fn(PrimId) -> Option<Dtype>,
-    out: Program,
+pub(super) struct Compiler<'a> {
+    pub(super) prims: &'a Prims,
+    pub(super) held: &'a dyn Fn(PrimId) -> Option<Dtype>,
+    pub(super) out: Program,
     /// Where the elements of a node are, by width.
-    at: FxHashMap<(PrimId, Option<Width>), Operand>,
+    pub(super) at: FxHashMap<(PrimId, Option<Width>), Operand>,
+    /// Where the numbers per column of a node are.
+    pub(super) columns: FxHashMap<PrimId, usize>,
     slots: [usize; 2],
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn new(prims: &'a Prims, held: &'a dyn Fn(PrimId) -> Option<Dtype>) -> Self {
+        let (at, columns) = (FxHashMap::default(), FxHashMap::default());
+        Compiler { prims, held, out: Program::default(), at, columns, slots: [0; 2] }
+    }
+
     /// Nodes computed for `targets`, operands first, held nodes among the targets included.
     fn order(&self, targets: &[PrimId]) -> Vec<PrimId> {
         let mut seen = rustc_hash::FxHashSet::default();
@@ -197,13 +212,14 @@ impl Compiler<'_> {
             if !seen.insert(n) || (self.held)(n).is_some() {
                 continue;
             }
-            let shape = &self.prims.shapes[n];
-            let streams = |&&a: &&PrimId| {
-                let same = ops::placement(&self.prims.shapes[a], shape) == Some(Placement::Same);
-                let reshape = matches!(self.prims.nodes[n], Prim::Reshape { .. });
-                (same || reshape) && (self.held)(a).is_none()
+            let node = &self.prims.nodes[n];
+            let passes = matches!(node, Prim::Reshape { .. } | Prim::Reduce { .. });
+            let here = |&&a: &&PrimId| {
+                let place = ops::placement(&self.prims.shapes[a], &self.prims.shapes[n]);
+                let stands = matches!(place, Some(Placement::Same | Placement::Along(_)));
+                (stands || passes) && (self.held)(a).is_none()
             };
-            stack.extend(self.prims.nodes[n].args().iter().filter(streams));
+            stack.extend(node.args().iter().filter(here));
         }
         let mut order: Vec<PrimId> = seen.into_iter().collect();
         order.sort_unstable();
@@ -233,11 +249,10 @@ impl Compiler<'_> {
             operands.push(match p {
                 Placement::Number => self.number(a),
                 Placement::Same => self.elements(a, Some(width)).0,
-                Placement::Along(axis) => {
-                    let d = &self.prims.shapes[n].dims;
-                    let split = (d[..axis].iter().product(), d[axis], d[axis + 1..].iter().product());
-                    self.along(a, split, width)
-                }
+                Placement::Along(axis) => match self.columns.get(&a) {
+                    Some(&from) => self.repeat(a, from, width),
+                    None => self.along(a, split_at(&self.prims.shapes[n].dims, axis), width),
+                },
             });
         }
         let slot = self.slot(width);
@@ -260,7 +275,7 @@ impl Compiler<'_> {
     }
 
     /// Elements of a node in a width (its own when `None`).
-    fn elements(&mut self, n: PrimId, want: Option<Width>) -> Operand {
+    pub(super) fn elements(&mut self, n: PrimId, want: Option<Width>) -> Operand {
         let n = self.base(n);
         if let Some(&found) = self.at.get(&(n, want)) {
             return found;
@@ -291,11 +306,11 @@ impl Compiler<'_> {
         operand
     }
 
-    fn number(&mut self, n: PrimId) -> Place {
+    pub(super) fn number(&mut self, n: PrimId) -> Place {
         Place::Number(position(&mut self.out.numbers, n))
     }
 
-    fn along(&mut self, node: PrimId, split: (usize, usize, usize), width: Width) -> Place {
+    fn along(&mut self, node: PrimId, split: Split, width: Width) -> Place {
         let along = position(&mut self.out.alongs, Along { node, split });
         // Keys of repeated tensors do not meet those of streamed ones: they lie behind all nodes.
         let key = (self.prims.nodes.len() + along, Some(width));
@@ -324,7 +339,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn slot(&mut self, width: Width) -> usize {
+    pub(super) fn slot(&mut self, width: Width) -> usize {
         let count = &mut self.slots[width as usize];
         *count += 1;
         *count - 1
@@ -344,12 +359,12 @@ impl Instr {
     pub fn reads(&self) -> SmallVec<[(Width, usize); 3]> {
         let slot = |p: &Place, w: Width| if let Place::Slot(s) = p { Some((w, *s)) } else { None };
         match self {
-            Instr::Load { .. } | Instr::Spread { .. } => SmallVec::new(),
             Instr::Widen { from, .. } => smallvec::smallvec![(Width::F32, *from)],
             Instr::Map { args, width, .. } => args.iter().filter_map(|a| slot(a, *width)).collect(),
-            Instr::Fold { arg, width, .. } | Instr::Store { arg, width, .. } => {
-                slot(arg, *width).into_iter().collect()
-            }
+            Instr::Fold { arg, width, .. }
+            | Instr::Store { arg, width, .. }
+            | Instr::Column(Column::Reduce { arg, width, .. }) => slot(arg, *width).into_iter().collect(),
+            Instr::Load { .. } | Instr::Spread { .. } | Instr::Column(_) => SmallVec::new(),
         }
     }
 
@@ -363,9 +378,10 @@ impl Instr {
         match self {
             Instr::Load { slot, width, .. }
             | Instr::Spread { slot, width, .. }
-            | Instr::Map { slot, width, .. } => Some((*width, slot)),
+            | Instr::Map { slot, width, .. }
+            | Instr::Column(Column::Repeat { slot, width, .. }) => Some((*width, slot)),
             Instr::Widen { slot, .. } => Some((Width::F64, slot)),
-            Instr::Fold { .. } | Instr::Store { .. } => None,
+            Instr::Fold { .. } | Instr::Store { .. } | Instr::Column(_) => None,
         }
     }
 
@@ -379,8 +395,10 @@ impl Instr {
         match self {
             Instr::Widen { from, .. } => *from = to(Width::F32, *from),
             Instr::Map { args, width, .. } => args.iter_mut().for_each(|a| place(a, *width)),
-            Instr::Fold { arg, width, .. } | Instr::Store { arg, width, .. } => place(arg, *width),
-            Instr::Load { .. } | Instr::Spread { .. } => {}
+            Instr::Fold { arg, width, .. }
+            | Instr::Store { arg, width, .. }
+            | Instr::Column(Column::Reduce { arg, width, .. }) => place(arg, *width),
+            Instr::Load { .. } | Instr::Spread { .. } | Instr::Column(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::lower::{Prim, PrimId, Prims};
 use super::program::{Instr, Program};
-use super::schedule::{Output, Schedule, Walk};
+use super::schedule::{Columns, Output, Schedule, Walk};
 use crate::ir::{Bound, BoundId};
 use crate::ops;
 use crate::tensor::Dtype;
@@ -56,15 +56,14 @@ impl Plan {
     /// arrive), and `None` for the others.
     pub fn new(graph: &Bound, want: &[BoundId], dtype: &dyn Fn(BoundId) -> Option<Dtype>) -> Self {
         let prims = Prims::lower(graph, want, |n| dtype(n).is_some());
-        let schedule = Schedule::new(&prims);
+        let schedule = Schedule::new(&prims, Columns::InPassing);
         let held = |mut id: PrimId| {
             while let Prim::Reshape { arg, .. } = &prims.nodes[id] {
                 id = *arg;
             }
             match &prims.nodes[id] {
                 Prim::Input(n) => dtype(*n),
-                _ if schedule.streamed[id] => None,
-                _ => Some(Dtype::F64),
+                _ => schedule.held[id].then_some(Dtype::F64),
             }
         };
         let passes = schedule.passes.iter().map(|pass| {
@@ -75,7 +74,7 @@ impl Plan {
                 Some(Dtype::F16 | Dtype::Bf16) => 2,
             };
             let read = program.streams.iter().map(|&n| prims.shapes[n].numel() * size(n));
-            let folds = program.reductions.iter().map(|r| ops::row(r.op).cost);
+            let folds = program.reductions.iter().chain(&program.columns).map(|r| ops::row(r.op).cost);
             let maps = program.code.iter().filter_map(|i| match i {
                 Instr::Map { op, .. } => Some(ops::row(*op).cost),
                 _ => None,

@@ -5,11 +5,15 @@
 //! alone). A reduction over streamed elements ends a pass, so the number of passes is the nesting
 //! depth of reductions. All chains over the same elements run in one pass.
 //!
-//! The order in which a reduction meets its elements depends on its operand's shape alone, never on
-//! what else shares the pass: a program's score does not depend on the company it is scored in.
+//! A reduction along a short outer axis (softmax over a batch of eight) may be used *in passing*: a tile
+//! holds whole columns, so that its result is there, tile by tile, for what follows in the same pass.
+//!
+//! The order in which a reduction meets its elements depends on its operand alone, never on what else
+//! shares the pass: a program's score does not depend on the company it is scored in.
 
 use super::lower::{Prim, PrimId, Prims};
-use crate::ops::{self, Placement};
+use super::place::Facts;
+use crate::ops;
 
 /// How a pass walks over its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +30,23 @@ pub enum Walk {
         inner: usize,
     },
 }
+
+/// Elements before, along and after an axis.
+pub type Split = (usize, usize, usize);
+
+/// What becomes of reductions along short outer axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// Their results are held, as those of all others.
+    Held,
+    /// They are used in passing where that can be.
+    InPassing,
+}
+
+/// Rows of a tile that holds whole columns.
+pub const ROWS: usize = 16;
+/// The least columns for which it is worth it.
+pub(super) const LEAST: usize = 64;
 
 /// What a pass gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,52 +77,44 @@ pub struct Schedule {
     pub passes: Vec<Pass>,
     /// Per node: are its elements streamed?
     pub streamed: Vec<bool>,
+    /// Per node: is its value kept? Neither what is streamed is, nor what is used in passing alone.
+    pub held: Vec<bool>,
     /// Per node: the pass step that it belongs to (streamed), or from which on it is there (held).
     pub steps: Vec<usize>,
 }
 
-/// Facts while scheduling.
-struct Facts {
-    /// Derived from something as large as an input (not from results of reductions alone).
-    large: Vec<bool>,
-    streamed: Vec<bool>,
-    steps: Vec<usize>,
-}
-
 impl Schedule {
     /// Schedules `prims`.
-    pub fn new(prims: &Prims) -> Self {
+    pub fn new(prims: &Prims, columns: Columns) -> Self {
         let n = prims.nodes.len();
-        let mut facts = Facts { large: vec![false; n], streamed: vec![false; n], steps: vec![0; n] };
-        let mut store = vec![false; n];
+        let mut f = Facts::new(n, columns == Columns::InPassing);
         for id in 0..n {
-            place(prims, id, &mut facts, &mut store);
+            f.place(prims, id);
         }
         for &w in &prims.wanted {
-            store[w] |= facts.streamed[w];
+            f.store[w] |= f.streamed[w];
         }
+        let held = f.held(prims);
         let mut passes = Vec::new();
         for id in 0..n {
             match &prims.nodes[id] {
-                Prim::Reduce { arg, .. } if facts.large[*arg] => {
-                    let walk = walk(prims, id, *arg);
-                    add(
-                        &mut passes,
-                        facts.steps[*arg],
-                        prims.shapes[*arg].numel(),
-                        walk,
-                        Output::Reduced(id),
-                    );
+                Prim::Reduce { arg, .. } if f.large[*arg] && held[id] => {
+                    let numel = prims.shapes[*arg].numel();
+                    let walk = match (split(prims, id, *arg), f.frame[*arg]) {
+                        (None, Some(frame)) => strided(frame),
+                        _ => walk(prims, id, *arg),
+                    };
+                    add(&mut passes, f.steps[id] - 1, numel, walk, Output::Reduced(id));
                 }
                 _ => {}
             }
         }
-        for id in (0..n).filter(|&id| store[id]) {
-            let shape = &prims.shapes[id];
-            add(&mut passes, facts.steps[id], shape.numel(), Walk::Linear, Output::Stored(id));
+        for id in (0..n).filter(|&id| f.store[id]) {
+            let walk = f.frame[id].map_or(Walk::Linear, strided);
+            add(&mut passes, f.steps[id], prims.shapes[id].numel(), walk, Output::Stored(id));
         }
         passes.sort_by_key(|p: &Pass| p.step);
-        Schedule { passes, streamed: facts.streamed, steps: facts.steps }
+        Schedule { passes, streamed: f.streamed, held, steps: f.steps }
     }
 
     /// Number of dependent passes over tensors: the nesting depth.
@@ -112,52 +125,10 @@ impl Schedule {
     }
 }
 
-/// Decides the facts of one node, and which operands have to be stored for it.
-fn place(prims: &Prims, id: PrimId, f: &mut Facts, store: &mut [bool]) {
-    let shape = &prims.shapes[id];
-    let args = prims.nodes[id].args();
-    let latest = args.iter().map(|&a| f.steps[a]).max().unwrap_or(0);
-    f.steps[id] = latest;
-    match &prims.nodes[id] {
-        Prim::Number(_) => {}
-        Prim::Input(_) | Prim::Literal(..) => f.large[id] = !shape.is_number(),
-        Prim::Map { args, .. } => {
-            f.large[id] = args.iter().any(|&a| f.large[a]) && !shape.is_number();
-            f.streamed[id] = f.large[id];
-            for &a in args.iter().filter(|&&a| f.streamed[a]) {
-                if ops::placement(&prims.shapes[a], shape) != Some(Placement::Same) {
-                    store[a] = true;
-                    f.steps[id] = f.steps[id].max(f.steps[a] + 1);
-                }
-            }
-        }
-        Prim::Reshape { arg, .. } => {
-            f.large[id] = f.large[*arg] && !shape.is_number();
-            f.streamed[id] = f.streamed[*arg];
-        }
-        Prim::Reduce { arg, .. } => f.steps[id] = f.steps[*arg] + usize::from(f.large[*arg]),
-        Prim::Whole { args, .. } => {
-            whole(args, id, f, store);
-            f.large[id] = !shape.is_number() && shape.reduced.is_none();
-        }
-        Prim::Fold { terms, .. } => {
-            whole(terms, id, f, store);
-            f.large[id] = !shape.is_number();
-        }
-    }
-}
-
-/// A node that needs whole operands.
-fn whole(args: &[PrimId], id: PrimId, f: &mut Facts, store: &mut [bool]) {
-    for &a in args.iter().filter(|&&a| f.streamed[a]) {
-        store[a] = true;
-        f.steps[id] = f.steps[id].max(f.steps[a] + 1);
-    }
-}
-
 fn add(passes: &mut Vec<Pass>, step: usize, numel: usize, walk: Walk, output: Output) {
     let fits = |p: &&mut Pass| {
-        let same_walk = p.walk == walk || matches!(output, Output::Stored(_));
+        let anyhow = walk == Walk::Linear && matches!(output, Output::Stored(_));
+        let same_walk = p.walk == walk || anyhow;
         p.step == step && p.numel == numel && same_walk
     };
     match passes.iter_mut().find(fits) {
@@ -177,15 +148,24 @@ pub fn walk_of(prims: &Prims, output: Output) -> Walk {
 /// How the reduction `id` walks over its operand.
 fn walk(prims: &Prims, id: PrimId, arg: PrimId) -> Walk {
     match split(prims, id, arg) {
-        Some((outer, len, inner)) if inner != 1 => Walk::Strided { outer, len, inner },
+        Some(split) if split.2 != 1 => strided(split),
         _ => Walk::Linear,
     }
 }
 
+fn strided((outer, len, inner): Split) -> Walk {
+    Walk::Strided { outer, len, inner }
+}
+
 /// Elements before, along and after the axis of a reduction; `None` for a whole reduction.
-pub fn split(prims: &Prims, reduce: PrimId, arg: PrimId) -> Option<(usize, usize, usize)> {
+pub fn split(prims: &Prims, reduce: PrimId, arg: PrimId) -> Option<Split> {
     let Prim::Reduce { attrs, .. } = &prims.nodes[reduce] else { return None };
     let d = &prims.shapes[arg].dims;
     let k = ops::axis_of(attrs.num(0), d.len()).ok().flatten()?;
-    Some((d[..k].iter().product(), d[k], d[k + 1..].iter().product()))
+    Some(split_at(d, k))
+}
+
+/// Elements before, along and after axis `k`.
+pub(super) fn split_at(dims: &[usize], k: usize) -> Split {
+    (dims[..k].iter().product(), dims[k], dims[k + 1..].iter().product())
 }

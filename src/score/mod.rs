@@ -9,6 +9,7 @@ mod cache;
 mod cost;
 pub mod explain;
 pub mod inspect;
+pub mod lanes;
 pub mod many;
 mod stream;
 mod svg;

@@ -94,7 +94,8 @@ macro_rules! element {
 element!(f64, F64, |x| x);
 element!(f32, F32, f64::from);
 element!(f16, F16, f64::from);
-element!(bf16, Bf16, f64::from);
+// As vectors can do it, which the crate's conversion is not.
+element!(bf16, Bf16, |x: bf16| f64::from(f32::from_bits(u32::from(x.to_bits()) << 16)));
 
 impl Tensor {
     /// A tensor over `data`, which must hold as many elements as `dims` say.

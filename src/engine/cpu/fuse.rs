@@ -2,6 +2,7 @@
 //! that they lead to, where nothing else needs their result. No bit depends on it.
 
 use crate::ops::{self, Cheap, Exec, Join, TakenFn};
+use crate::plan::column::Column;
 use crate::plan::lower::{Prim, Prims};
 use crate::plan::program::{Instr, Place, Program, Width};
 use crate::plan::schedule::Walk;
@@ -46,7 +47,11 @@ impl Step {
     fn places(&self) -> SmallVec<[Place; 3]> {
         match self {
             Step::Plain(Instr::Map { args, .. }) => args.clone(),
-            Step::Plain(Instr::Fold { arg, .. } | Instr::Store { arg, .. }) => smallvec![*arg],
+            Step::Plain(
+                Instr::Fold { arg, .. }
+                | Instr::Store { arg, .. }
+                | Instr::Column(Column::Reduce { arg, .. }),
+            ) => smallvec![*arg],
             Step::Plain(_) => SmallVec::new(),
             Step::Map { chain, .. } | Step::Fold { chain, .. } => SmallVec::from_slice(&chain.places()),
         }
@@ -180,7 +185,8 @@ impl Code {
         let mut asked = vec![false; program.streams.len()];
         let mut staged = asked.clone();
         for step in &steps {
-            let reduces = matches!(step, Step::Plain(Instr::Fold { .. }));
+            let reduces =
+                matches!(step, Step::Plain(Instr::Fold { .. } | Instr::Column(Column::Reduce { .. })));
             let asks = walk == Walk::Linear && step.chain().is_some_and(Chain::streams);
             for place in step.places() {
                 if let Place::Stream(i) = place {

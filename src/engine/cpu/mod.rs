@@ -3,6 +3,7 @@
 //! Elements keep the precision they were captured in (f16 and bf16 are widened tile by tile);
 //! reductions accumulate in f64, in an order that depends on shapes alone.
 
+mod columns;
 mod fuse;
 mod pass;
 mod plans;

@@ -71,11 +71,12 @@ pub(super) fn run(pass: &Pass, code: &Code, operands: &Operands<'_>) -> Results 
             Elements::F64(d) => Target::F64(d.as_mut_ptr()),
         })
         .collect();
-    let reduces: Vec<Option<&'static Reduce>> = program.reductions.iter().map(reduce_of).collect();
-    let job = Job { pass, code, program, operands, targets, reduces };
+    let rows = |r: &[Reduction]| -> Vec<Option<&'static Reduce>> { r.iter().map(reduce_of).collect() };
+    let (reduces, columns) = (rows(&program.reductions), rows(&program.columns));
+    let job = Job { pass, code, program, operands, targets, reduces, columns };
     let chunks = chunks(pass.walk, pass.numel);
     let strided = matches!(pass.walk, Walk::Strided { .. });
-    let scratch = || Scratch::new(program.slots, program.code.len(), &operands.streams, strided);
+    let scratch = || Scratch::new(program, &operands.streams, strided);
     let states: Vec<Vec<States>> = if chunks.len() == 1 {
         vec![job.chunk(&chunks[0], &mut scratch())]
     } else {
@@ -93,13 +94,15 @@ fn reduce_of(r: &Reduction) -> Option<&'static Reduce> {
     }
 }
 
-struct Job<'a> {
+pub(super) struct Job<'a> {
     pass: &'a Pass,
     code: &'a Code,
-    program: &'a Program,
-    operands: &'a Operands<'a>,
+    pub(super) program: &'a Program,
+    pub(super) operands: &'a Operands<'a>,
     targets: Vec<Target>,
     reduces: Vec<Option<&'static Reduce>>,
+    /// Of reductions that are used in passing.
+    pub(super) columns: Vec<Option<&'static Reduce>>,
 }
 
 impl Job<'_> {
@@ -247,9 +250,7 @@ impl Job<'_> {
             }
             Instr::Spread { along, slot, width } => self.spread(at, along, slot, width, tile, scratch),
             Instr::Widen { from, slot } => {
-                for (o, x) in scratch.f64[slot][..len].iter_mut().zip(&scratch.f32[from][..len]) {
-                    *o = f64::from(*x);
-                }
+                ops::convert(&scratch.f32[from][..len], &mut scratch.f64[slot][..len], f64::from);
             }
             Instr::Map { op, width, ref args, slot } => {
                 let Exec::Elementwise { f32, f64, .. } = &ops::row(op).exec else { return };
@@ -293,6 +294,7 @@ impl Job<'_> {
                 (Width::F64, Target::F64(p)) => write(p, tile, self.f64(arg, tile, scratch)),
                 _ => {}
             },
+            Instr::Column(ref column) => self.column(column, tile, scratch),
         }
     }
 
@@ -341,7 +343,7 @@ impl Job<'_> {
     }
 
     /// As [`Job::f32`], but the rows of a stream are left where they lie; with their distance.
-    fn rows_f32<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Rows<'s, f32> {
+    pub(super) fn rows_f32<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Rows<'s, f32> {
         if let Place::Stream(i) = place
             && let Stream::F32(d) = &self.operands.streams[*i]
         {
@@ -354,7 +356,7 @@ impl Job<'_> {
     }
 
     /// As [`Job::rows_f32`].
-    fn rows_f64<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Rows<'s, f64> {
+    pub(super) fn rows_f64<'s>(&'s self, place: &Place, tile: &Tile, scratch: &'s Scratch) -> Rows<'s, f64> {
         if let Place::Stream(i) = place
             && let Stream::F64(d) = &self.operands.streams[*i]
         {
@@ -412,7 +414,7 @@ fn gather(
     all
 }
 /// Rows of elements, from the first to the last, and how far apart they begin.
-type Rows<'s, T> = Option<(&'s [T], usize)>;
+pub(super) type Rows<'s, T> = Option<(&'s [T], usize)>;
 
 /// Where a tile lies, for a fold.
 struct Position<'a> {

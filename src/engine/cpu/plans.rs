@@ -7,7 +7,7 @@ use super::fuse::Code;
 use crate::ir::key::{Key, KeyHasher};
 use crate::ir::{Bound, BoundId, BoundNode};
 use crate::plan::lower::{Needed, PrimId, Prims};
-use crate::plan::schedule::Schedule;
+use crate::plan::schedule::{Columns, Schedule};
 use crate::tensor::{Dtype, Tensor};
 use rustc_hash::FxHashMap;
 use std::hash::{Hash, Hasher};
@@ -46,10 +46,10 @@ impl Plan {
     fn new(graph: &Bound, want: &[BoundId], needed: &Needed) -> Self {
         let places: FxHashMap<BoundId, usize> = inputs(graph, needed).zip(0..).collect();
         let prims = Prims::of(graph, want, needed, |n| places.get(&n).copied().unwrap_or(usize::MAX));
-        let schedule = Schedule::new(&prims);
+        let schedule = Schedule::new(&prims, Columns::InPassing);
         let last = schedule.steps.iter().copied().max().unwrap_or(0);
         let mut held: Vec<Vec<PrimId>> = vec![Vec::new(); last + 1];
-        for (id, &step) in schedule.steps.iter().enumerate().filter(|(id, _)| !schedule.streamed[*id]) {
+        for (id, &step) in schedule.steps.iter().enumerate().filter(|(id, _)| schedule.held[*id]) {
             held[step].push(id);
         }
         let code = schedule.passes.iter().map(|_| OnceLock::new()).collect();

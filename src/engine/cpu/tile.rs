@@ -1,7 +1,8 @@
 //! Tiles: scratch memory, widening while loading, repeating along an axis, folding along axes.
 
 use super::walk::{STRIDED_TILE, TILE, Tile};
-use crate::plan::program::Width;
+use crate::ops::{convert, widen_bf16};
+use crate::plan::program::{Program, Width};
 use crate::tensor::{Data, Tensor};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -39,6 +40,10 @@ pub(super) struct Scratch {
     pub staged: Vec<Staged>,
     /// What the slots of repeated tensors hold, by step of the code: the place of the first element.
     pub filled: Vec<Option<usize>>,
+    /// Slots of numbers per column.
+    pub columns: Vec<Vec<f64>>,
+    /// States of a reduction of columns, place by place.
+    pub states: [Vec<f64>; 4],
 }
 
 /// Rows of a stream, put one behind the other.
@@ -49,7 +54,7 @@ pub(super) enum Staged {
 }
 
 impl Scratch {
-    pub fn new(slots: [usize; 2], steps: usize, streams: &[Stream<'_>], strided: bool) -> Self {
+    pub fn new(program: &Program, streams: &[Stream<'_>], strided: bool) -> Self {
         let tile = if strided { STRIDED_TILE } else { TILE };
         let stage = |s: &Stream<'_>| match s {
             Stream::F32(_) if strided => Staged::F32(vec![0.0; tile]),
@@ -57,10 +62,12 @@ impl Scratch {
             _ => Staged::None,
         };
         Scratch {
-            f32: vec![vec![0.0; tile]; slots[0]],
-            f64: vec![vec![0.0; tile]; slots[1]],
+            f32: vec![vec![0.0; tile]; program.slots[0]],
+            f64: vec![vec![0.0; tile]; program.slots[1]],
             staged: streams.iter().map(stage).collect(),
-            filled: vec![None; steps],
+            filled: vec![None; program.code.len()],
+            columns: vec![vec![0.0; tile]; program.column_slots],
+            states: Default::default(),
         }
     }
 }
@@ -158,16 +165,6 @@ fn prefetch<T>(data: &[T], tile: &Tile, part: usize, parts: usize) {
 #[cfg(not(target_arch = "x86_64"))]
 fn prefetch<T>(_: &[T], _: &Tile, _: usize, _: usize) {}
 
-fn widen_bf16(x: bf16) -> f32 {
-    f32::from_bits(u32::from(x.to_bits()) << 16)
-}
-
-fn convert<A: Copy, B>(from: &[A], to: &mut [B], f: impl Fn(A) -> B) {
-    for (o, x) in to.iter_mut().zip(from) {
-        *o = f(*x);
-    }
-}
-
 /// A held tensor that repeats along an axis that it lacks.
 pub(super) struct Spread {
     /// Its elements in single precision, where the code asks for them.
@@ -181,7 +178,11 @@ pub(super) struct Spread {
 impl Spread {
     /// `wanted` says whether elements are asked for in a width.
     pub fn new(tensor: &Tensor, split: (usize, usize, usize), wanted: impl Fn(Width) -> bool) -> Self {
-        let single = |x: &[f64]| x.iter().map(|&x| x as f32).collect();
+        let single = |x: &[f64]| {
+            let mut out = vec![0.0; x.len()];
+            convert(x, &mut out, |x| x as f32);
+            out
+        };
         let single = match (wanted(Width::F32), tensor.as_slice::<f64>()) {
             (false, _) => Vec::new(),
             (true, Some(d)) => single(d),

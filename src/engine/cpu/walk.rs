@@ -3,7 +3,7 @@
 //!
 //! Both depend on shapes alone, so results have the same bits on any number of threads.
 
-use crate::plan::schedule::Walk;
+use crate::plan::schedule::{ROWS, Walk};
 
 /// Elements of a tile. More are hardly faster where arithmetic counts, and slower where memory does: what
 /// is asked for ahead between two steps then exceeds the lines that a core can have under way.
@@ -13,6 +13,8 @@ pub const STRIDED_TILE: usize = 4 * TILE;
 /// Columns of a strided tile: its rows are long enough to be read at speed, and as many as it takes
 /// to fold them in registers.
 const STRIP: usize = 256;
+/// Short columns are whole in a tile.
+const _: () = assert!(STRIP * ROWS <= STRIDED_TILE);
 /// Columns of a strip are a multiple of this where the rows allow.
 const ALIGN: usize = 16;
 /// Columns of a chunk that holds whole columns: their states stay in cache.

@@ -292,6 +292,7 @@ impl Body<'_> {
                 format!("push_{name}(s + {}, {});", at[*reduction], self.place(arg, *width))
             }
             Instr::Store { store, arg, width } => format!("w{store}[e] = {};", self.place(arg, *width)),
+            Instr::Column(_) => unreachable!("columns are held (`Columns::Held`)"),
         }
     }
 

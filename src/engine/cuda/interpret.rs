@@ -126,6 +126,7 @@ fn word(instr: &Instr) -> i64 {
         }
         Instr::Fold { reduction, arg, width } => (4, *width, 0, *reduction, place(arg)),
         Instr::Store { store, arg, width } => (5, *width, 0, *store, place(arg)),
+        Instr::Column(_) => unreachable!("columns are held (`Columns::Held`)"),
     };
     let double = u64::from(width == Width::F64);
     let low = kind | double << 4 | (slot as u64) << 8 | (which as u64) << 16;

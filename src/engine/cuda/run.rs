@@ -13,7 +13,7 @@ use crate::ir::{Bound, BoundId};
 use crate::ops::{self, Exec, Value};
 use crate::plan::lower::{Prim, PrimId, Prims};
 use crate::plan::program::Width;
-use crate::plan::schedule::{Output, Pass, Schedule, Walk};
+use crate::plan::schedule::{Columns, Output, Pass, Schedule, Walk};
 use crate::tensor::{Data, Dtype, Tensor};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub fn evaluate(
     known: &dyn Known,
 ) -> Result<Vec<Tensor>, CudaError> {
     let prims = Prims::lower(graph, want, |n| known.get(n).is_some());
-    let schedule = Schedule::new(&prims);
+    let schedule = Schedule::new(&prims, Columns::Held);
     let n = prims.nodes.len();
     let mut run = Run {
         prims: &prims,

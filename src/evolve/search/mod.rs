@@ -182,9 +182,16 @@ impl<'a> Search<'a> {
 
     /// Goes on from a checkpoint.
     pub fn resume(&mut self, state: State, terms: Terms) {
-        self.bank.update(&terms);
         self.terms = terms;
         self.state = state;
+        self.remember();
+    }
+
+    /// Shows what is known of terms to spaces that look at it.
+    fn remember(&mut self) {
+        if self.space.looks() {
+            self.bank.update(&self.terms);
+        }
     }
 
     fn propose_all(&mut self, probed: bool) -> Vec<Candidate> {

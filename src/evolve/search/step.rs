@@ -52,10 +52,10 @@ impl Search<'_> {
     fn measured(&mut self) -> Result<Vec<Candidate>, EvaluatorError> {
         let mut probes = self.probes();
         self.measure_fully(&mut probes)?;
-        self.bank.update(&self.terms);
+        self.remember();
         let mut candidates = self.propose_all(!probes.is_empty());
         self.evaluate(&mut candidates)?;
-        self.bank.update(&self.terms);
+        self.remember();
         probes.append(&mut candidates);
         Ok(probes)
     }
