@@ -106,15 +106,12 @@ pub fn incomplete(text: &str) -> bool {
     let word = &text[last.start..last.end];
     let begun = last.kind == Kind::Word && matches!(word, "in" | "let" | "use" | "fn" | "proxy");
     let symbol = word.chars().all(|c| "+-*/^@<>=!&|,%".contains(c));
-    !open.is_empty() || begun || symbol || last.kind == Kind::Doc || attribute_last(text, &tokens)
+    !open.is_empty() || begun || symbol || last.kind == Kind::Doc || only_prefix(&tokens)
 }
 
-/// Does the text end with an attribute, whose item is still to come?
-fn attribute_last(text: &str, tokens: &[Token]) -> bool {
-    let Some(at) = tokens.iter().rposition(|t| t.kind == Kind::At) else { return false };
-    let first = tokens[at].first || at == 0;
-    let rest = &tokens[at + 1..];
-    first && !rest.iter().any(|t| is_item_word(text, t)) && tokens[..at].iter().all(|t| t.kind == Kind::Doc)
+/// Is the text nothing but documentation and attributes, whose item is still to come?
+fn only_prefix(tokens: &[Token]) -> bool {
+    item_start(tokens, tokens.len(), 0) == 0
 }
 
 /// Brackets of a bare expression: its depth, or what is wrong.
@@ -138,18 +135,24 @@ fn is_item_word(text: &str, t: &Token) -> bool {
 fn item_starts(text: &str, tokens: &[Token]) -> Vec<usize> {
     let mut starts = Vec::new();
     let mut floor = 0;
-    for i in 0..tokens.len() {
-        if !is_item_word(text, &tokens[i]) {
-            continue;
-        }
-        let mut start = i;
-        while let Some(previous) = prefix_before(tokens, start, floor) {
-            start = previous;
-        }
-        starts.push(start);
+    for i in (0..tokens.len()).filter(|&i| is_item_word(text, &tokens[i])) {
+        starts.push(item_start(tokens, i, floor));
         floor = i + 1;
     }
     starts
+}
+
+/// Where the documentation and attributes begin that stand before token `word`. The first of them
+/// begins a line, because `@` inside a line may be a product of the item before.
+fn item_start(tokens: &[Token], word: usize, floor: usize) -> usize {
+    let (mut start, mut at) = (word, word);
+    while let Some(previous) = prefix_before(tokens, at, floor) {
+        at = previous;
+        if tokens[at].first {
+            start = at;
+        }
+    }
+    start
 }
 
 /// The documentation line or attribute that ends right before token `at`.
@@ -175,7 +178,7 @@ fn prefix_before(tokens: &[Token], at: usize, floor: usize) -> Option<usize> {
     }
     let at_sign = name.checked_sub(1).filter(|&i| i >= floor)?;
     let (a, n) = (tokens[at_sign], tokens[name]);
-    (a.kind == Kind::At && a.first && a.end == n.start && n.kind == Kind::Word).then_some(at_sign)
+    (a.kind == Kind::At && a.end == n.start && n.kind == Kind::Word).then_some(at_sign)
 }
 
 fn chunk(text: &str, tokens: &[Token], source: SourceId, out: &mut Scan) -> Chunk {
