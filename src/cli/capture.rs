@@ -157,7 +157,7 @@ fn many(args: &CaptureArgs, bench: PathBuf, out: PathBuf, global: &Global) -> Re
     if let Some(n) = args.limit {
         bench.sample(n as usize, args.sample);
     }
-    let configs: Vec<Config> = rank::configs(&bench)?.into_iter().map(|(c, _)| c).collect();
+    let configs: Vec<Config> = rank::configs(&bench)?;
     let programs = programs(args, configs.iter().all(Config::causal))?;
     let prepared = Prepared::new(&programs.dag, &programs.programs);
     std::fs::create_dir_all(&out).map_err(|e| CliError::io("make", &out, &e))?;

@@ -25,7 +25,6 @@ pub mod model_args;
 pub mod output;
 pub mod programs;
 pub mod rank;
-mod rank_report;
 pub mod repl;
 pub mod run;
 pub mod search;

@@ -2,7 +2,6 @@
 //! evaluated when a site is complete; [`lower`] and [`schedule`] turn those nodes into passes,
 //! [`program`] a pass into code over tiles.
 
-pub mod column;
 pub mod demand;
 pub mod lower;
 mod place;

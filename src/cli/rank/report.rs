@@ -1,8 +1,8 @@
 //! `lpz rank --report DIR`: the table as a page with plots, and each score against the truth.
 
-use super::error::CliError;
-use super::output::write_atomic;
-use super::rank::Row;
+use super::row::Row;
+use crate::cli::error::CliError;
+use crate::cli::output::write_atomic;
 use crate::metric::average_ranks;
 use crate::report::plot::{Axes, Series, Whisker, intervals, points};
 use crate::report::{Page, statistic};

@@ -5,8 +5,7 @@ use super::pass::{Job, Rows};
 use super::tile::Scratch;
 use super::walk::Tile;
 use crate::ops::{self, Exec, Operand, Reduce, convert};
-use crate::plan::column::Column;
-use crate::plan::program::{Place, Width};
+use crate::plan::program::{Column, Place, Width};
 use smallvec::SmallVec;
 
 impl Job<'_> {

@@ -2,9 +2,8 @@
 //! that they lead to, where nothing else needs their result. No bit depends on it.
 
 use crate::ops::{self, Cheap, Exec, Join, TakenFn};
-use crate::plan::column::Column;
 use crate::plan::lower::{Prim, Prims};
-use crate::plan::program::{Instr, Place, Program, Width};
+use crate::plan::program::{Column, Instr, Place, Program, Width};
 use crate::plan::schedule::Walk;
 use smallvec::{SmallVec, smallvec};
 

@@ -1,10 +1,11 @@
-//! Steps on one number per column, for reductions that are used in passing (see [`super::schedule`]). Their
+//! Steps on one number per column, for reductions that are used in passing (see [`crate::plan::schedule`]). Their
 //! results are in double precision and have slots of their own, which nothing else takes.
 
-use super::lower::PrimId;
-use super::program::{Compiler, Instr, Place, Reduction, Width};
-use super::schedule::split;
+use super::compile::Compiler;
+use super::{Instr, Place, Reduction, Width};
 use crate::ops::{self, Attrs, Exec, OpId};
+use crate::plan::lower::PrimId;
+use crate::plan::schedule::split;
 use smallvec::SmallVec;
 
 /// One step on the columns of a tile.
@@ -12,7 +13,7 @@ use smallvec::SmallVec;
 pub enum Column {
     /// Reduces every column.
     Reduce {
-        /// Index into [`super::program::Program::columns`].
+        /// Index into [`super::Program::columns`].
         reduction: usize,
         /// Elements of the tile.
         arg: Place,
