@@ -12,7 +12,7 @@ use lpzero::lang::Library;
 use lpzero::model::{Batch, Config, Model};
 use lpzero::ops::{self, Attrs, Shape};
 use lpzero::score::Scorer;
-use lpzero::site::{CaptureSpec, Field, Kind, Objective, Outline, Sink, SiteId, Source, SourceError};
+use lpzero::site::{CaptureSpec, Field, Kind, Mapped, Objective, Sink, SiteId, Source};
 use lpzero::tensor::real::Base;
 use lpzero::tensor::{Dtype, Tensor};
 use serde_json::json;
@@ -164,38 +164,10 @@ fn one_off(cuda: &mut Cuda<Device>) {
     }
 }
 
-/// A source whose tensors are narrowed to bfloat16.
-struct Narrow<'a>(&'a mut dyn Source);
-struct NarrowSink<'a>(&'a mut dyn Sink);
-
-impl Sink for NarrowSink<'_> {
-    fn field(&mut self, site: SiteId, field: Field, t: Tensor) {
-        let narrow: Vec<bf16> = t.to_f64().into_iter().map(bf16::from_f64).collect();
-        self.0.field(site, field, Tensor::new(t.dims(), narrow));
-    }
-    fn number(&mut self, name: &'static str, value: f64) {
-        self.0.number(name, value);
-    }
-    fn rounding_noise(&mut self) {
-        self.0.rounding_noise();
-    }
-}
-
-impl Source for Narrow<'_> {
-    fn outline(&self) -> &Outline {
-        self.0.outline()
-    }
-    fn default_objective(&self) -> Objective {
-        self.0.default_objective()
-    }
-    fn run(
-        &mut self,
-        spec: &CaptureSpec,
-        wants: &[(SiteId, Field)],
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
-        self.0.run(spec, wants, &mut NarrowSink(sink))
-    }
+/// The elements of a tensor as bfloat16.
+fn narrow(t: Tensor) -> Tensor {
+    let elements: Vec<bf16> = t.to_f64().into_iter().map(bf16::from_f64).collect();
+    Tensor::new(t.dims(), elements)
 }
 
 fn model<T: Base>(case: &Path) -> Model<T> {
@@ -289,7 +261,7 @@ fn parity(cuda: &mut Cuda<Device>) {
             pairs.map(|(a, e)| ((a - e) / e.abs().max(1e-12)).abs()).fold(0.0, f64::max)
         };
         single = single.max(worst(scores(cuda, &mut model::<f32>(&case))));
-        half = half.max(worst(scores(cuda, &mut Narrow(&mut model::<f32>(&case)))));
+        half = half.max(worst(scores(cuda, &mut Mapped(&mut model::<f32>(&case), narrow))));
         let narrow = &mut model::<f32>(&case).with_factors(Dtype::Bf16);
         products = products.max(worst(scores(cuda, narrow)));
     }

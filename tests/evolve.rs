@@ -25,7 +25,7 @@ use lpzero::evolve::space::vocab::{Form, VocabSpace};
 use lpzero::ir::{Dag, Program};
 use lpzero::lang::Library;
 use lpzero::random::Stream;
-use lpzero::site::{CaptureSpec, Field, Objective, Outline, Sink, SiteId, Source, SourceError};
+use lpzero::site::{CaptureSpec, Mapped, Outline, Source, SourceError};
 use lpzero::tensor::Tensor;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -276,45 +276,20 @@ fn what_interval_analysis_rejects_is_constant() {
     }
 }
 
-/// A source of single precision, as captures are.
-struct Single(tiny::Tiny);
-
-impl Source for Single {
-    fn outline(&self) -> &Outline {
-        self.0.outline()
-    }
-    fn default_objective(&self) -> Objective {
-        self.0.default_objective()
-    }
-    fn run(
-        &mut self,
-        spec: &CaptureSpec,
-        wants: &[(SiteId, Field)],
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
-        struct Narrow<'a>(&'a mut dyn Sink);
-        impl Sink for Narrow<'_> {
-            fn field(&mut self, site: SiteId, field: Field, t: Tensor) {
-                let short: Vec<f32> = t.to_f64().iter().map(|&x| x as f32).collect();
-                self.0.field(site, field, Tensor::new(t.dims(), short));
-            }
-            fn number(&mut self, name: &'static str, value: f64) {
-                self.0.number(name, value);
-            }
-            fn rounding_noise(&mut self) {}
-        }
-        self.0.run(spec, wants, &mut Narrow(sink))
-    }
-}
-
 /// Rounding is told from values by double precision: what cancels is noise, whatever stands around it.
 #[test]
 fn terms_that_rank_by_rounding_are_found() {
     use lpzero::evolve::terms::Terms;
     let cpu = || -> Box<dyn Engine> { Box::new(lpzero::engine::Cpu) };
     let identities: Vec<_> = (0..12).map(tiny::identity).collect();
-    let single =
-        |i: usize| -> Result<Box<dyn Source>, SourceError> { Ok(Box::new(Single(tiny::Tiny::new(i)))) };
+    // Of single precision, as captures are.
+    let short = |t: Tensor| -> Tensor {
+        let elements: Vec<f32> = t.to_f64().iter().map(|&x| x as f32).collect();
+        Tensor::new(t.dims(), elements)
+    };
+    let single = |i: usize| -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(Mapped(Box::new(tiny::Tiny::new(i)), short)))
+    };
     let mut d = Driver::new(&identities, &single, &cpu, 1 << 20).unwrap();
     let mut dag = Dag::default();
     let mut root = |text: &str| Library::new().expression("p", text, &mut dag).unwrap().program.root;

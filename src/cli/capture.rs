@@ -94,9 +94,6 @@ impl DtypeName {
     }
 }
 
-/// Set by Ctrl-C: architectures at hand are finished.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// Runs the command.
 ///
 /// # Errors
@@ -145,6 +142,8 @@ struct Work<'a> {
     programs: &'a Prepared<'a>,
     batches: usize,
     seed: u64,
+    /// Set by Ctrl-C: architectures at hand are finished.
+    stop: &'static AtomicBool,
 }
 
 /// How an architecture ended: bytes of its file, and whether it was there before.
@@ -167,17 +166,12 @@ fn many(args: &CaptureArgs, bench: PathBuf, out: PathBuf, global: &Global) -> Re
         captures: Captures::new(&out),
         batches: programs.batches(),
         seed: global.seed,
+        stop: super::interrupt::flag(),
         programs: &prepared,
         args,
         configs,
         bench,
     };
-    // The second Ctrl-C ends the process at once.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
     let (finished, kept, bytes, failure) = work.all(global);
     let (n, total) = (finished.iter().filter(|f| **f).count(), finished.len());
     let state = format!("{n} of {total} architectures are finished and can be used");
@@ -227,7 +221,7 @@ impl Work<'_> {
         let halt = AtomicBool::new(false);
         let (mut finished, mut kept, mut bytes, mut failure) =
             (vec![false; count], 0, 0, None::<(usize, StoreError)>);
-        let stopped = || halt.load(Ordering::Relaxed) || STOP.load(Ordering::Relaxed);
+        let stopped = || halt.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed);
         let worker = || -> lanes::Work<'_, Done> {
             Box::new(|i| {
                 let done = self.one(i);

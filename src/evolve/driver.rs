@@ -1,7 +1,6 @@
 //! The real evaluator: architectures of benchmarks, run through the score driver, with the
 //! reduction cache and the tensors of earlier runs kept as far as memory allows.
 
-use super::doubled::Doubled;
 use super::evaluator::{Evaluator, EvaluatorError, Outcome};
 use super::held::{Held, Kept, bytes, largest};
 use crate::engine::Engine;
@@ -9,8 +8,10 @@ use crate::ir::bind::{Reductions, bind_prepared};
 use crate::ir::key::Key;
 use crate::ir::prepare::{Prepared, run_number};
 use crate::ir::{BoundNode, Collection, Dag, Degenerate, Node, NodeId, Program};
+
 use crate::score::{CacheStats, ReductionCache, Scorer, lanes};
-use crate::site::{Field, Kind, Objective, Outline, Site, Source, SourceError};
+use crate::site::{Field, Kind, Mapped, Objective, Outline, Site, Source, SourceError};
+use crate::tensor::Tensor;
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,6 +21,11 @@ use std::sync::{Arc, Mutex};
 pub type MakeSource<'a> = dyn Fn(usize) -> Result<Box<dyn Source>, SourceError> + Sync + 'a;
 /// Makes an engine.
 pub type MakeEngine<'a> = dyn Fn() -> Box<dyn Engine> + Sync + 'a;
+
+/// The elements in double precision, so that everything computed from them is.
+fn widened(t: Tensor) -> Tensor {
+    Tensor::new(t.dims(), t.to_f64())
+}
 
 /// One architecture.
 struct Architecture {
@@ -156,7 +162,7 @@ impl<'a> Driver<'a> {
         scorer.cache = Some(self.cache.of(a.key)).filter(|_| !doubled);
         scorer.explain = false;
         let scores = match doubled {
-            true => scorer.score(prepared, &mut Doubled(&mut held)),
+            true => scorer.score(prepared, &mut Mapped(&mut held, widened)),
             false => scorer.score(prepared, &mut held),
         }?;
         if held.runs > 0 {

@@ -5,7 +5,6 @@ pub mod bank;
 pub mod canon;
 pub mod checkpoint;
 pub mod clock;
-mod doubled;
 pub mod driver;
 pub mod emit;
 pub mod evaluator;

@@ -6,10 +6,12 @@
 //! and fields, the documentation and completion iterate over them.
 
 mod capture;
+mod mapped;
 mod rows;
 mod source;
 
 pub use capture::*;
+pub use mapped::Mapped;
 pub use rows::*;
 pub use source::{Sink, Source, SourceError};
 

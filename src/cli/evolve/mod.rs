@@ -14,6 +14,7 @@ use setup::{references, space};
 use super::Global;
 use super::captures::Captures;
 use super::error::CliError;
+use super::interrupt;
 use super::output::Progress;
 use crate::capture::store::Wanted;
 use crate::capture::stored::StoreSource;
@@ -33,10 +34,7 @@ use crate::site::{Source, SourceError};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Set by Ctrl-C; the search stops at the next barrier.
-static STOP: AtomicBool = AtomicBool::new(false);
+use std::sync::atomic::Ordering;
 
 /// Seconds that a run without a benchmark takes where no budget is given.
 const FIRST_RUN: f64 = 60.0;
@@ -71,21 +69,17 @@ pub fn run(args: &EvolveArgs, global: &Global) -> Result<ExitCode, CliError> {
         Some(dir) => plan::resumed(args, dir)?,
         None => plan::fresh(args, global)?,
     };
-    // The second Ctrl-C ends the process at once.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
+    // The search stops at the next barrier.
+    let stop = interrupt::flag();
     let (file, report) = session(args, global, &started, args.resume.is_some())?;
     let regrets = show::regrets(&args.compare, &file)?;
     let folder = started.folder.clone();
-    let control = match args.control && !STOP.load(Ordering::Relaxed) {
+    let control = match args.control && !stop.load(Ordering::Relaxed) {
         true => Some(session(args, global, &plan::control(started, &file)?, false)?),
         false => None,
     };
     show::outcome(global, &folder, &file, &report, &regrets, control.as_ref())?;
-    if STOP.load(Ordering::Relaxed) {
+    if stop.load(Ordering::Relaxed) {
         return Err(CliError::interrupted(format!(
             "interrupted; everything is in {} and `lpz evolve --resume` goes on with it",
             folder.path().display()
@@ -139,7 +133,7 @@ fn session(
         reference_dag: &reference_dag,
         format: &formatted,
         remark: &|text| note(global, text),
-        stop: &STOP,
+        stop: interrupt::flag(),
     };
     Ok(go(job, resume, &mut driver, &mut seen)?)
 }

@@ -11,8 +11,6 @@ use clap::Args;
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Write expressions and see what they give on a model
 #[derive(Args, Debug)]
@@ -55,7 +53,7 @@ pub struct ReplArgs {
 /// A model or file given on the command line that cannot be read.
 pub fn run(args: ReplArgs, global: &Global) -> Result<ExitCode, CliError> {
     let terminal = std::io::stdin().is_terminal();
-    let stop = interrupts(terminal);
+    let stop = super::interrupt::line(terminal);
     let opening = args.model.iter().map(|m| format!(":model {m}"));
     let loading = args.files.iter().map(|f| format!(":load {}", f.display()));
     let lines: Vec<String> = opening.chain(loading).collect();
@@ -87,19 +85,6 @@ pub fn run(args: ReplArgs, global: &Global) -> Result<ExitCode, CliError> {
         false => piped(session, global)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A flag that Ctrl-C sets: at a prompt it ends the line that is evaluated; in a pipe it ends everything.
-fn interrupts(terminal: bool) -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let _ = ctrlc::set_handler(move || {
-        if !terminal {
-            std::process::exit(130);
-        }
-        flag.store(true, Ordering::Relaxed);
-    });
-    stop
 }
 
 /// Shows a reply; is the session over?
