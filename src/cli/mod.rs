@@ -29,6 +29,7 @@ pub mod repl;
 pub mod run;
 pub mod search;
 pub mod train;
+mod units;
 pub mod verify;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};

@@ -6,6 +6,7 @@ mod typing;
 
 use super::Global;
 use super::error::CliError;
+use super::units::size;
 use crate::repl::{Reply, Session, Settings};
 use clap::Args;
 use std::io::{BufRead, IsTerminal};
@@ -36,9 +37,9 @@ pub struct ReplArgs {
     /// Tokens in a sequence
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1048576))]
     seq: u32,
-    /// Mebibytes of captured tensors that stay between lines
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
-    resident: u32,
+    /// Bytes of tensors kept between lines
+    #[arg(long, default_value = "4G", value_name = "SIZE", value_parser = size)]
+    max_memory: usize,
     /// Lines typed before are kept here [default: .lpz_history in the home folder]
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -67,9 +68,8 @@ pub fn run(args: ReplArgs, global: &Global) -> Result<ExitCode, CliError> {
         ..Settings::default()
     };
     let host = Box::new(host::Cli { global: global.clone() });
-    let mut session = Session::new(host, settings, stop)
-        .colour(std::io::stderr().is_terminal())
-        .memory((args.resident as usize) << 20);
+    let mut session =
+        Session::new(host, settings, stop).colour(std::io::stderr().is_terminal()).memory(args.max_memory);
     for line in lines {
         let reply = session.line(&line);
         if !reply.error.is_empty() {
