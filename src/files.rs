@@ -21,6 +21,22 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
+/// Sees whether [`write_atomic`] could write to `path`: for what is computed long before it is written.
+///
+/// # Errors
+/// When the folder is missing or not writable, or `path` is one itself.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(m) if m.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(m) if !m.is_file() => Ok(()),
+        _ => {
+            let temporary = temporary(path);
+            File::create(&temporary)?;
+            fs::remove_file(&temporary)
+        }
+    }
+}
+
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
@@ -74,7 +90,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("missing/out.json");
         assert!(write_atomic(&path, b"x").is_err());
+        assert!(check_writable(&path).is_err() && check_writable(dir.path()).is_err());
         let path = dir.path().join("out.json");
+        check_writable(&path).unwrap();
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
         write_atomic(&path, b"one").unwrap();
         write_atomic(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");

@@ -59,6 +59,11 @@ fn programs() {
     run("a.lpz", &["a.lpz", "b.lpz"]);
     run("missing.lpz", &["missing.lpz"]);
     run("std::snipp", &["snip"]);
+    run("snip", &["there is no file `snip`", "did you mean `std::snip`?"]);
+    run("", &["std::NAME, FILE.lpz"]);
+    run(".", &["folder"]);
+    write("empty.lpz", "// nothing yet\n");
+    run("empty.lpz", &["empty.lpz", "proxy name = expression"]);
     write("open.lpz", "proxy p = sum l in linear { sum(l.weight\n");
     run("open.lpz", &["open.lpz:1"]);
     fs::write(dir.path().join("latin.lpz"), b"proxy p = 1 // caf\xe9\n").unwrap();
@@ -186,4 +191,106 @@ fn tensors_from_elsewhere() {
     let synflow = "@capture(params = abs)\nproxy p = sum l in linear { sum(l.grad) }";
     refused(dir.path(), &["eval", "-e", synflow, "--tensors", file], &["absolute parameters"]);
     refused(dir.path(), &["eval", "std::snip", "--tensors", "tiny.json"], &["tiny.json"]);
+}
+
+#[test]
+fn folders_where_files_belong() {
+    let dir = folder();
+    let run = |more: &[&str]| {
+        refused(
+            dir.path(),
+            &[&["run", "std::snip", "--model", "tiny.json"], more].concat(),
+            &["folder", "help:"],
+        );
+    };
+    run(&["--weights", "."]);
+    run(&["--inputs", "."]);
+    refused(
+        dir.path(),
+        &["run", "std::snip", "--model", "tiny.json", "--text", "."],
+        &[".: cannot read", "help:"],
+    );
+    refused(dir.path(), &["eval", "std::snip", "--tensors", "."], &["folder", "help:"]);
+    refused(dir.path(), &["rank", "--bench", "."], &["folder", "lpz bench"]);
+    refused(dir.path(), &["run", "std::snip", "--model", "."], &["config.json", "help:"]);
+    refused(
+        dir.path(),
+        &["bench", "import", "nasbench-bert", ".", "-o", "x.jsonl"],
+        &["BERT_benchmark.json"],
+    );
+    refused(
+        dir.path(),
+        &["bench", "import", "lts", "tiny.json", "-o", "x.jsonl"],
+        &["ppl_summary.yaml", "help:"],
+    );
+}
+
+#[test]
+fn huge_numbers() {
+    let dir = folder();
+    let run = |more: &[&str], parts: &[&str]| {
+        refused(dir.path(), &[&["run", "std::snip", "--model", "tiny.json"], more].concat(), parts);
+    };
+    run(&["--batch", "65536", "--seq", "1048576"], &["65536 sequences of 1048576 tokens", "--batch"]);
+    run(&["--batch", "99999999999"], &["--batch", "65536"]);
+    run(&["--seed", "18446744073709551616"], &["--seed"]);
+    run(&["--threads", "0"], &["--threads"]);
+    let most = u64::MAX.to_string();
+    let args =
+        ["rank", "--bench", "tiny-gpt2", "--limit", "2", "--seq", "8", "--seeds", "2", "--seed", &most];
+    let done = lpz(dir.path(), &args);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+}
+
+#[test]
+fn where_nothing_can_be_written() {
+    let dir = folder();
+    let rank = ["rank", "--bench", "tiny-gpt2", "--limit", "2", "--seq", "8"];
+    let refuse = |more: &[&str]| refused(dir.path(), &[&rank, more].concat(), &["tiny.json", "help:"]);
+    refuse(&["--csv", "tiny.json/scores.csv"]);
+    refuse(&["--json=tiny.json/ranks.json"]);
+    refuse(&["--report", "tiny.json"]);
+    refused(dir.path(), &[&rank[..], &["--json=."]].concat(), &["cannot write .", "help:"]);
+    let search = ["search", "--space", "tiny-gpt2", "--proxy", "std::depth", "--out", "tiny.json"];
+    refused(dir.path(), &search, &["tiny.json", "help:"]);
+}
+
+#[test]
+fn ranks_that_do_not_exist() {
+    let dir = folder();
+    let config =
+        r#"{"family": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16, "vocab_size": 11}"#;
+    let header = r#"{"bench": "b", "metrics": {"acc": {"better": "higher"}}, "source": "s", "licence": "l"}"#;
+    let record = |id: &str| {
+        format!(r#"{{"id": "{id}", "family": "gpt2", "config": {config}, "metrics": {{"acc": 1}}}}"#)
+    };
+    let lines = [header.to_owned(), record("a, \\\"b\\\""), record("é\\n"), record("plain")];
+    fs::write(dir.path().join("b.jsonl"), lines.join("\n")).unwrap();
+    let args = ["rank", "--bench", "b.jsonl", "-e", "1 / 0", "-e", "1e308", "--seq", "8", "--seeds", "2"];
+    let more = ["--no-baselines", "--json=ranks.json", "--csv", "scores.csv"];
+    let done = lpz(dir.path(), &[&args[..], &more].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.err.contains("division by zero"), "{}", done.err);
+    assert!(done.err.contains("ground truth of all architectures is the same"), "{}", done.err);
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let ranks: serde_json::Value = serde_json::from_str(&read("ranks.json")).unwrap();
+    assert!(ranks["proxies"].as_array().unwrap().iter().all(|p| p["tau_b"].is_null()), "{ranks}");
+    let csv = read("scores.csv");
+    assert!(csv.contains("\"a, \"\"b\"\"\",1,"), "{csv}");
+    assert!(csv.contains("\"é\n\",1,") && csv.contains("\nplain,1,"), "{csv}");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    use std::process::Stdio;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lpz"))
+        .args(["doc", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(0));
+    assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
 }

@@ -119,6 +119,11 @@ fn loads_saves_and_ranks() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "fn f(x) = x + 1\n\nproxy p = f(1)\n");
     let (out, _) = said(&format!(":load {path}\np * 2\n"));
     assert_eq!(out, "defined f, p\n4\n");
+    let (_, err) = said(":type\n:terms\n:time \n");
+    assert!(err.contains("`:type` needs an expression") && err.contains("`:time E`"), "{err}");
+    let (out, err) =
+        said("@role(unary) @weight(0)\nfn f(x) = x\n@role(unary)\n@weight(0)\nfn g(x) = 2 * x\ng(f(3))\n");
+    assert_eq!((out.as_str(), err.as_str()), ("defined f\ndefined g\n6\n", ""));
     let (_, err) = said(":load /nowhere.lpz\n:rank 1 --bench /nowhere.jsonl\n:rank depth\n");
     assert!(err.contains("cannot read /nowhere.lpz") && err.contains("cannot open"), "{err}");
     assert!(err.contains("needs a benchmark"), "{err}");

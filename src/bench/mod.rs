@@ -104,11 +104,15 @@ impl Bench {
     /// A file that cannot be read; lines that are no header or record; a ground truth that is not a
     /// finite number; an id twice; no architecture at all. Each names the file and line.
     pub fn read(path: &Path) -> Result<Bench, BenchError> {
+        const HELP: &str =
+            "give a benchmark that `lpz bench import` or `lpz bench make` wrote, or `tiny-gpt2`";
         let name = path.display().to_string();
+        let wrong = |what: String| BenchError::new(&name, what).help(HELP);
         let input: Box<dyn std::io::BufRead> = match (std::fs::File::open(path), embedded::embedded(&name)) {
+            (Ok(_), _) if path.is_dir() => return Err(wrong("is a folder".to_owned())),
             (Ok(file), _) => Box::new(std::io::BufReader::new(file)),
             (Err(_), Some(text)) => Box::new(text.as_bytes()),
-            (Err(e), None) => return Err(BenchError::new(&name, format!("cannot open: {e}"))),
+            (Err(e), None) => return Err(wrong(format!("cannot open: {e}"))),
         };
         let mut reader = Reader::new(input, &name)?;
         let header = reader.header().clone();
@@ -158,8 +162,12 @@ impl Bench {
             Some(v) => Ok(sign * v),
             None => {
                 let has: Vec<_> = r.metrics.keys().map(String::as_str).collect();
+                let help = match has.is_empty() {
+                    true => "leave architectures without a ground truth out".to_owned(),
+                    false => format!("it has: {}", has.join(", ")),
+                };
                 Err(BenchError::new(&self.path, format!("architecture `{}` has no `{metric}`", r.id))
-                    .help(format!("it has: {}", has.join(", "))))
+                    .help(help))
             }
         };
         self.records.iter().map(of).collect()

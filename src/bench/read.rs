@@ -136,7 +136,9 @@ fn parse_header<R>(lines: &Lines<R>, value: Value) -> Result<Header, BenchError>
     }
     match &header.default_metric {
         Some(m) if !header.metrics.contains_key(m) => {
-            Err(lines.error(format!("the default metric `{m}` is not among the metrics")))
+            let names: Vec<_> = header.metrics.keys().map(String::as_str).collect();
+            let error = lines.error(format!("the default metric `{m}` is not among the metrics"));
+            Err(error.help(format!("choose one of: {}", names.join(", "))))
         }
         _ => Ok(header),
     }

@@ -3,7 +3,7 @@
 use super::captures::{Captures, identity};
 use super::error::{CliError, failed};
 use super::model_args::{AnyModel, DataArgs, ModelArgs};
-use super::output::{Progress, json};
+use super::output::{Progress, json, make_folder};
 use super::programs::Programs;
 use super::{Global, rank};
 use crate::bench::Bench;
@@ -159,7 +159,7 @@ fn many(args: &CaptureArgs, bench: PathBuf, out: PathBuf, global: &Global) -> Re
     let configs: Vec<Config> = rank::configs(&bench)?;
     let programs = programs(args, configs.iter().all(Config::causal))?;
     let prepared = Prepared::new(&programs.dag, &programs.programs);
-    std::fs::create_dir_all(&out).map_err(|e| CliError::io("make", &out, &e))?;
+    make_folder(&out)?;
     crate::files::remove_abandoned(&out);
     let work = Work {
         tokens: args.data.tokens()?,

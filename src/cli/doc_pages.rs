@@ -1,7 +1,7 @@
 //! The reference as files: one HTML page, and man pages of the commands and the language.
 
 use super::error::CliError;
-use super::output::write_atomic;
+use super::output::{make_folder, write_atomic};
 use crate::lang::assist::classes::{Shown, classes};
 use crate::lang::reference::Entry;
 use crate::markup::escape;
@@ -27,7 +27,7 @@ for(const s of document.querySelectorAll('section'))s.hidden=![...s.querySelecto
 /// # Errors
 /// When the folder cannot be made or written.
 pub fn html(all: &[Entry], folder: &Path) -> Result<(), CliError> {
-    std::fs::create_dir_all(folder).map_err(|e| CliError::io("make", folder, &e))?;
+    make_folder(folder)?;
     write_atomic(&folder.join("index.html"), page(all).as_bytes())
 }
 
@@ -118,7 +118,7 @@ fn coloured(text: &str) -> String {
 /// When the folder cannot be made or written.
 pub fn man(all: &[Entry], command: Command, folder: &Path) -> Result<(), CliError> {
     let failed = |e: std::io::Error| CliError::io("write", folder, &e);
-    std::fs::create_dir_all(folder).map_err(|e| CliError::io("make", folder, &e))?;
+    make_folder(folder)?;
     clap_mangen::generate_to(command, folder).map_err(failed)?;
     write_atomic(&folder.join("lpz-language.7"), language(all).as_bytes())
 }

@@ -120,6 +120,9 @@ fn start_threads(cli: &Cli) -> Result<(), CliError> {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    if let Some(path) = cli.global.json.as_deref().filter(|p| p.as_os_str() != "-") {
+        output::check_writable(path)?;
+    }
     cli.global.device.choose(cli.global.quiet);
     start_threads(&cli)?;
     match cli.command {

@@ -40,7 +40,26 @@ pub fn print(text: &str) -> Result<(), CliError> {
 /// # Errors
 /// When the folder is missing or not writable, or the disk is full.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    crate::files::write_atomic(path, bytes).map_err(|e| CliError::io("write", path, &e))
+    crate::files::write_atomic(path, bytes).map_err(|e| CliError::io("write", path, &e).help(ROOM))
+}
+
+/// What to do about a file or folder that cannot be written.
+const ROOM: &str = "check the path, permissions and free space";
+
+/// Sees that a file can be written, before anything is computed for it.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn check_writable(path: &Path) -> Result<(), CliError> {
+    crate::files::check_writable(path).map_err(|e| CliError::io("write", path, &e).help(ROOM))
+}
+
+/// Makes a folder with those above it, where it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(path: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(path).map_err(|e| CliError::io("make", path, &e).help(ROOM))
 }
 
 /// A progress line: a bar on a terminal, a plain line now and then elsewhere, nothing when quiet.

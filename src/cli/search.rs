@@ -3,7 +3,7 @@
 use super::Global;
 use super::error::CliError;
 use super::model_args::DataArgs;
-use super::output::{Progress, json, print, table, write_atomic};
+use super::output::{Progress, json, make_folder, print, table, write_atomic};
 use super::programs::Programs;
 use crate::data::Tokens;
 use crate::engine::Engine;
@@ -77,6 +77,7 @@ pub fn run(mut args: SearchArgs, global: &Global) -> Result<ExitCode, CliError> 
     let stop = super::interrupt::flag();
     let space = Space::open(&args.space)?;
     let programs = program(&args)?;
+    args.out.as_deref().map_or(Ok(()), make_folder)?;
     fit_sequence(&mut args, &space, global)?;
     let mut latencies = latencies(&args)?;
     let mut progress = Progress::new(global, "search", u64::from(args.evaluations));
@@ -202,7 +203,6 @@ fn scores(
 }
 
 fn write(dir: &Path, found: &Found, latencies: Option<&Table>) -> Result<(), CliError> {
-    std::fs::create_dir_all(dir).map_err(|e| CliError::io("create", dir, &e))?;
     let pretty = |value: &Value| serde_json::to_vec_pretty(value).map_err(super::error::failed);
     write_atomic(&dir.join("front.json"), &pretty(&json!({"front": found.front}))?)?;
     for (i, c) in found.front.iter().enumerate() {

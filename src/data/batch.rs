@@ -6,6 +6,9 @@ use crate::site::SourceError;
 use crate::tensor::file::TensorFile;
 use std::path::Path;
 
+/// So many tokens may be in a batch: a gibibyte of ids. The model says where fewer are too many for it.
+const MOST: usize = 1 << 28;
+
 /// One minibatch of token sequences, row-major `[batch, seq]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -45,6 +48,31 @@ impl Batch {
             ));
         }
         Ok(Batch { ids, labels, batch, seq })
+    }
+
+    /// A batch of windows of `seq + 1` tokens, the first of which are its ids and the last its labels.
+    ///
+    /// # Errors
+    /// More tokens than any model here could take.
+    pub(super) fn of_windows<W: AsRef<[u32]>>(
+        windows: impl Iterator<Item = W>,
+        batch: usize,
+        seq: usize,
+    ) -> Result<Self, SourceError> {
+        let n = batch.saturating_mul(seq);
+        if n > MOST {
+            let what = format!("a batch of {batch} sequences of {seq} tokens is too large");
+            return Err(wrong(
+                what,
+                format!("take a smaller --batch or --seq, at most {MOST} tokens in all"),
+            ));
+        }
+        let (mut ids, mut labels) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        for window in windows {
+            ids.extend_from_slice(&window.as_ref()[..seq]);
+            labels.extend_from_slice(&window.as_ref()[1..]);
+        }
+        Ok(Batch { ids, labels: Some(labels), batch, seq })
     }
 
     /// `count` batches cut from a stream of tokens without overlap; each sequence takes `seq + 1`

@@ -42,7 +42,7 @@ impl Tokens {
         seed: u64,
     ) -> Result<Batch, SourceError> {
         match self {
-            Tokens::Random => Ok(random(index, batch, seq, vocab, seed)),
+            Tokens::Random => random(index, batch, seq, vocab, seed),
             Tokens::Text(text) => text.batch(index, batch, seq, vocab, seed),
             Tokens::File(one) if index == 0 => one.check_vocab(vocab).map(|()| one.clone()),
             Tokens::File(_) => Err(SourceError {
@@ -62,15 +62,10 @@ impl Tokens {
 }
 
 /// Uniform ids below `vocab`.
-fn random(index: usize, batch: usize, seq: usize, vocab: usize, seed: u64) -> Batch {
+fn random(index: usize, batch: usize, seq: usize, vocab: usize, seed: u64) -> Result<Batch, SourceError> {
     let mut stream = Stream::new(seed, &format!("tokens/{index}"));
-    let (mut ids, mut next) = (Vec::with_capacity(batch * seq), Vec::with_capacity(batch * seq));
-    for _ in 0..batch {
-        let window: Vec<u32> = (0..=seq).map(|_| stream.below(vocab) as u32).collect();
-        ids.extend_from_slice(&window[..seq]);
-        next.extend_from_slice(&window[1..]);
-    }
-    Batch { ids, labels: Some(next), batch, seq }
+    let windows = (0..batch).map(|_| (0..=seq).map(|_| stream.below(vocab) as u32).collect::<Vec<_>>());
+    Batch::of_windows(windows, batch, seq)
 }
 
 #[cfg(test)]

@@ -86,13 +86,11 @@ impl Text {
         let windows = (self.tokens.len() - 1) / seq;
         let mut order: Vec<usize> = (0..windows).collect();
         Stream::new(seed, "text").shuffle(&mut order);
-        let (mut ids, mut next) = (Vec::with_capacity(batch * seq), Vec::with_capacity(batch * seq));
-        for i in 0..batch {
+        let window = |i: usize| {
             let start = order[(index * batch + i) % windows] * seq;
-            ids.extend_from_slice(&self.tokens[start..start + seq]);
-            next.extend_from_slice(&self.tokens[start + 1..=start + seq]);
-        }
-        Ok(Batch { ids, labels: Some(next), batch, seq })
+            &self.tokens[start..=start + seq]
+        };
+        Batch::of_windows((0..batch).map(window), batch, seq)
     }
 
     fn check(&self, batch: usize, seq: usize, vocab: usize) -> Result<(), SourceError> {

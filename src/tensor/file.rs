@@ -38,6 +38,9 @@ impl TensorFile {
             help: help.map(str::to_owned),
         };
         let file = File::open(path).map_err(|e| fail(format!("cannot be opened: {e}"), None))?;
+        if path.is_dir() {
+            return Err(fail("is a folder".to_owned(), Some("give the path of a safetensors file")));
+        }
         // SAFETY: the map is read only; a file that another process cuts short while it is mapped
         // is outside of what can be guarded against, as with every memory-mapped reader.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| fail(format!("cannot be mapped: {e}"), None))?;

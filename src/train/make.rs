@@ -151,7 +151,8 @@ impl Making<'_> {
         seed: usize,
         halt: &dyn Fn() -> bool,
     ) -> Result<Option<Done>, TrainError> {
-        let settings = Settings { seed: self.settings.seed + seed as u64, ..self.settings.clone() };
+        let settings =
+            Settings { seed: self.settings.seed.wrapping_add(seed as u64), ..self.settings.clone() };
         let mut t = Trainer::new(&self.architectures[architecture].config, settings)?;
         for _ in 0..self.settings.schedule.steps {
             if halt() {

@@ -148,8 +148,10 @@ fn natural(id: &str) -> Vec<(u64, &str)> {
     text.map(|run| (run.parse().unwrap_or(0), run)).collect()
 }
 
+const HELP: &str = "give a folder of LiteTransformerSearch: ppl_summary.yaml, and a folder with a configuration per architecture";
+
 fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, BenchError> {
-    serde_norway::from_str(&read(path)?)
+    serde_norway::from_str(&read(path, HELP)?)
         .map_err(|e| BenchError::new(&path.display().to_string(), format!("has not the expected form: {e}")))
 }
 

@@ -27,6 +27,8 @@ struct Overrides {
     nas_config: Value,
 }
 
+const HELP: &str = "give its BERT_benchmark.json";
+
 /// Reads `BERT_benchmark.json`. The configs are FlexiBERT's of flavor `trained`: what the networks
 /// really were.
 ///
@@ -34,9 +36,8 @@ struct Overrides {
 /// A file that cannot be read or has another format.
 pub fn nasbench_bert(path: &Path) -> Result<Bench, BenchError> {
     let name = path.display().to_string();
-    let entries: Vec<Entry> = serde_json::from_str(&read(path)?).map_err(|e| {
-        BenchError::new(&name, format!("is not NAS-Bench-BERT: {e}")).help("give its BERT_benchmark.json")
-    })?;
+    let entries: Vec<Entry> = serde_json::from_str(&read(path, HELP)?)
+        .map_err(|e| BenchError::new(&name, format!("is not NAS-Bench-BERT: {e}")).help(HELP))?;
     if entries.is_empty() {
         return Err(BenchError::new(&name, "holds no architectures"));
     }

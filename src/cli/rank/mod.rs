@@ -13,7 +13,7 @@ use super::Global;
 use super::captures::{Captures, left_out};
 use super::error::CliError;
 use super::model_args::DataArgs;
-use super::output::{json, print, write_atomic};
+use super::output::{check_writable, json, make_folder, print, write_atomic};
 use super::programs::Programs;
 use crate::bench::Bench;
 use crate::repl::RankRequest;
@@ -82,6 +82,8 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
         }
     }
     let programs = programs(args)?;
+    args.csv.as_deref().map_or(Ok(()), check_writable)?;
+    args.report.as_deref().map_or(Ok(()), make_folder)?;
     let (truth, rows) = ranked(args, global, &bench, &metric, &programs)?;
     if let Some(path) = &args.csv {
         write_atomic(path, show::csv(&bench, &rows, &truth).as_bytes())?;
@@ -100,7 +102,7 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
         print(&show::printed(&bench, &metric, truth.len(), &rows))?;
     }
     if !global.quiet {
-        show::remarks(&rows, started);
+        show::remarks(&rows, &truth, started);
     }
     Ok(ExitCode::SUCCESS)
 }

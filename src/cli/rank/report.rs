@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use crate::cli::error::CliError;
-use crate::cli::output::write_atomic;
+use crate::cli::output::{make_folder, write_atomic};
 use crate::metric::average_ranks;
 use crate::report::plot::{Axes, Series, Whisker, intervals, points};
 use crate::report::{Page, statistic};
@@ -46,7 +46,7 @@ pub struct Subject<'a> {
 /// # Errors
 /// When the folder cannot be made or written.
 pub fn write(dir: &Path, subject: &Subject<'_>, rows: &[Row]) -> Result<(), CliError> {
-    std::fs::create_dir_all(dir).map_err(|e| CliError::io("make", dir, &e))?;
+    make_folder(dir)?;
     write_atomic(&dir.join("index.html"), page(subject, rows).as_bytes())
 }
 

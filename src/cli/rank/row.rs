@@ -28,9 +28,9 @@ impl Row {
     pub(super) fn new(programs: &Programs, p: usize, runs: &[Vec<Architecture>], truth: &[f64]) -> Self {
         let n = runs[0].len();
         let score = |run: &Vec<Architecture>, i: usize| run[i].scores.scores[p].clone();
-        let mean = |i: usize| {
+        let over_seeds = |i: usize| {
             let values: Option<Vec<f64>> = runs.iter().map(|r| score(r, i).value.ok()).collect();
-            values.map(|v| v.iter().sum::<f64>() / v.len() as f64)
+            values.map(|v| mean(&v))
         };
         let all = || runs.iter().flat_map(|r| (0..n).map(move |i| score(r, i)));
         let count = (n * runs.len()) as f64;
@@ -43,7 +43,7 @@ impl Row {
         Row {
             name: programs.programs[p].name.clone(),
             baseline: programs.baseline[p],
-            scores: (0..n).map(mean).collect(),
+            scores: (0..n).map(over_seeds).collect(),
             reason: all().find_map(|s| s.value.err()).map(|d| format!("{} at {}", d.reason, d.at)),
             noise: all().any(|s| s.rounding_noise),
             seconds: all().map(|s| s.cost.unwrap_or_default().seconds).sum::<f64>() / count,
@@ -108,5 +108,23 @@ impl Row {
     pub(super) fn counts(&self) -> [String; 2] {
         let distinct = self.summary.as_ref().map_or("-".to_owned(), |s| s.distinct.to_string());
         [distinct, self.scores.iter().flatten().count().to_string()]
+    }
+}
+
+/// The mean of finite numbers, finite even where their sum is not.
+fn mean(v: &[f64]) -> f64 {
+    let (sum, n) = (v.iter().sum::<f64>(), v.len() as f64);
+    if sum.is_finite() { sum / n } else { v.iter().map(|x| x / n).sum() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mean;
+
+    #[test]
+    fn a_mean_is_finite() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        assert_eq!(mean(&[1.5e308, 1.5e308]), 1.5e308);
+        assert_eq!(mean(&[f64::MAX, f64::MAX, f64::MIN, f64::MIN]), 0.0);
     }
 }

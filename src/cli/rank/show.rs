@@ -31,7 +31,11 @@ pub(super) fn printed(bench: &Bench, metric: &str, n: usize, rows: &[Row]) -> St
     )
 }
 
-pub(super) fn remarks(rows: &[Row], started: Instant) {
+/// What a reader of the table has to know, on standard error.
+pub(super) fn remarks(rows: &[Row], truth: &[f64], started: Instant) {
+    if truth.windows(2).all(|w| w[0] == w[1]) {
+        eprintln!("note: there are no ranks where the ground truth of all architectures is the same");
+    }
     if rows.iter().any(|r| r.noise) {
         eprintln!("{NOISE}");
     }
@@ -71,12 +75,21 @@ pub(super) fn entry(r: &Row) -> Value {
 }
 
 pub(super) fn csv(bench: &Bench, rows: &[Row], truth: &[f64]) -> String {
-    let names: Vec<String> = rows.iter().map(|r| format!("\"{}\"", r.name.replace('"', "\"\""))).collect();
+    let names: Vec<String> = rows.iter().map(|r| quoted(&r.name)).collect();
     let mut out = format!("id,truth,{}\n", names.join(","));
     for (i, record) in bench.records.iter().enumerate() {
         let scores: Vec<String> =
             rows.iter().map(|r| r.scores[i].map_or(String::new(), |x| x.to_string())).collect();
-        let _ = writeln!(out, "{},{},{}", record.id, truth[i], scores.join(","));
+        let _ = writeln!(out, "{},{},{}", field(&record.id), truth[i], scores.join(","));
     }
     out
+}
+
+/// A field of CSV, in quotes where it has to be (RFC 4180).
+fn field(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) { quoted(text) } else { text.to_owned() }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
 }

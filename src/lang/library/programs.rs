@@ -34,8 +34,19 @@ impl Library {
             Some((file, name)) if !name.contains(['/', '.']) => (file, Some(name)),
             _ => (spec, None),
         };
+        if !Path::new(file).exists() {
+            return Err(self.no_such(spec, format!("there is no file `{file}`"), self.file_hint(file)));
+        }
         let module = self.load_file(Path::new(file))?;
         self.resolve_in(module, name, spec, dag)
+    }
+
+    /// What was meant by a file that is not there.
+    fn file_hint(&self, file: &str) -> String {
+        match self.std_item(file).is_some_and(|d| self.is_proxy(d)) || self.std_module(file).is_some() {
+            true => format!("did you mean `std::{file}`?"),
+            false => "programs are std::NAME, FILE.lpz or FILE.lpz::NAME".to_string(),
+        }
     }
 
     fn resolve_in(
@@ -60,7 +71,10 @@ impl Library {
                 Some(name) => format!("there is no proxy `{name}` in {}", self.modules[module.0].name),
                 None => format!("there is no proxy in {}", self.modules[module.0].name),
             };
-            let help = names::hint(name.unwrap_or(""), "it has", all.iter().map(String::as_str));
+            let help = match all.is_empty() {
+                true => "a program is written `proxy name = expression`".to_string(),
+                false => names::hint(name.unwrap_or(""), "it has", all.iter().map(String::as_str)),
+            };
             return Err(self.no_such(spec, message, help));
         }
         self.lower(&defs, dag)

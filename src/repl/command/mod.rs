@@ -105,21 +105,29 @@ pub const COMMANDS: &[CommandRow] = &[
 pub(super) fn run(session: &mut Session, text: &str) -> Outcome {
     let text = text.trim();
     let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    let exact = COMMANDS.iter().find(|c| c.name == name);
-    let begins: Vec<&CommandRow> =
-        COMMANDS.iter().filter(|c| !name.is_empty() && c.name.starts_with(name)).collect();
-    match (exact, &begins[..]) {
-        (Some(c), _) => (c.run)(session, rest.trim()),
-        (None, [c]) => (c.run)(session, rest.trim()),
-        _ => {
-            let help = match suggest(name, COMMANDS.iter().map(|c| c.name)) {
-                Some(s) => format!("did you mean `:{s}`?"),
-                None => "`:help` lists the commands".into(),
-            };
-            let name: String = name.chars().take(40).collect();
-            Err(wrong(format!("there is no command `:{name}`"), help))
-        }
+    let rest = rest.trim();
+    let Some(row) = named(name) else { return Err(unknown(name)) };
+    if row.argument == Argument::Expression && rest.is_empty() {
+        let usage = format!("`:{} {}`", row.name, row.arguments);
+        return Err(wrong(format!("`:{}` needs an expression", row.name), usage));
     }
+    (row.run)(session, rest)
+}
+
+/// The command of this name, or the only one that begins so.
+fn named(name: &str) -> Option<&'static CommandRow> {
+    let mut begins = COMMANDS.iter().filter(|c| !name.is_empty() && c.name.starts_with(name));
+    let exact = COMMANDS.iter().find(|c| c.name == name);
+    exact.or_else(|| begins.next().filter(|_| begins.next().is_none()))
+}
+
+fn unknown(name: &str) -> Wrong {
+    let help = match suggest(name, COMMANDS.iter().map(|c| c.name)) {
+        Some(s) => format!("did you mean `:{s}`?"),
+        None => "`:help` lists the commands".into(),
+    };
+    let name: String = name.chars().take(40).collect();
+    wrong(format!("there is no command `:{name}`"), help)
 }
 
 fn help(_: &mut Session, _: &str) -> Outcome {
