@@ -96,14 +96,7 @@ pub fn run(mut args: SearchArgs, global: &Global) -> Result<ExitCode, CliError> 
         let data = (&args.data, &tokens);
         let mut measured = scores(configs, data, &programs, global, stop, &mut progress)?;
         if let Some(table) = &mut latencies {
-            for (slot, config) in measured.iter_mut().zip(configs) {
-                match slot {
-                    Some(m) if !stop.load(Ordering::Relaxed) => {
-                        m.latency_ms = Some(table.get(config, batch, seq)?)
-                    }
-                    _ => *slot = None,
-                }
-            }
+            measure(table, configs, (batch, seq), stop, &mut measured)?;
         }
         Ok(measured)
     });
@@ -200,6 +193,23 @@ fn scores(
         Err(Stopped::Failed(_, e)) => Err(e.into()),
         Ok(_) | Err(Stopped::Interrupted) => Ok(measured),
     }
+}
+
+/// Latencies of the architectures that have a score; an interrupt leaves the rest unmeasured.
+fn measure(
+    table: &mut Table,
+    configs: &[Value],
+    (batch, seq): (usize, usize),
+    stop: &AtomicBool,
+    measured: &mut [Option<Measured>],
+) -> Result<(), SearchError> {
+    for (slot, config) in measured.iter_mut().zip(configs) {
+        match slot {
+            Some(m) if !stop.load(Ordering::Relaxed) => m.latency_ms = Some(table.get(config, batch, seq)?),
+            _ => *slot = None,
+        }
+    }
+    Ok(())
 }
 
 fn write(dir: &Path, found: &Found, latencies: Option<&Table>) -> Result<(), CliError> {

@@ -1,12 +1,15 @@
 //! Cuts a text into items before it is parsed: finds comments and documentation, checks brackets
 //! and nesting, and finds where items begin. Never recurses, one pass, so hostile text costs
 //! nothing and every broken item is reported by itself.
+//!
+//! `tokens` reads words and signs, `brackets` matches them.
+
+mod brackets;
+mod tokens;
 
 use super::ast::{Comment, Span};
 use super::diagnostic::{Diagnostic, SourceId};
-
-/// Brackets may nest so deep.
-pub const MAX_BRACKETS: usize = 200;
+use tokens::{Kind, Token, doc_text, tokens};
 
 /// Words that begin an item.
 pub const ITEM_WORDS: &[&str] = &["use", "fn", "proxy"];
@@ -39,25 +42,6 @@ pub struct Scan {
     pub stray: Option<Span>,
     /// Wrong brackets.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Word,
-    Doc,
-    Open(u8),
-    Close(u8),
-    At,
-    Other,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Token {
-    kind: Kind,
-    start: usize,
-    end: usize,
-    /// First on its line.
-    first: bool,
 }
 
 /// Cuts `text`.
@@ -117,7 +101,7 @@ fn only_prefix(tokens: &[Token]) -> bool {
 /// Brackets of a bare expression: its depth, or what is wrong.
 pub fn expression_depth(text: &str, source: SourceId) -> Result<usize, Box<Diagnostic>> {
     let tokens = tokens(text, &mut Scan::default());
-    brackets(text, &tokens, source)
+    brackets::depth(text, &tokens, source)
 }
 
 /// Comments of a bare expression.
@@ -205,7 +189,7 @@ fn chunk(text: &str, tokens: &[Token], source: SourceId, out: &mut Scan) -> Chun
     }
     let start = tokens.first().map_or(0, |t| t.start);
     let code = Span::new(code_start.unwrap_or(start), code_end);
-    let (depth, broken) = match brackets(text, &tokens[docs_end..], source) {
+    let (depth, broken) = match brackets::depth(text, &tokens[docs_end..], source) {
         Ok(depth) => (depth, false),
         Err(d) => {
             out.diagnostics.push(*d);
@@ -213,127 +197,4 @@ fn chunk(text: &str, tokens: &[Token], source: SourceId, out: &mut Scan) -> Chun
         }
     };
     Chunk { docs, span: Span::new(start, code_end), code, depth, broken }
-}
-
-/// Text of a documentation line whose marker has `marker` characters.
-fn doc_text(line: &str, marker: usize) -> String {
-    let rest = &line[marker.min(line.len())..];
-    rest.strip_prefix(' ').unwrap_or(rest).trim_end().to_string()
-}
-
-fn brackets(text: &str, tokens: &[Token], source: SourceId) -> Result<usize, Box<Diagnostic>> {
-    let mut open: Vec<Token> = Vec::new();
-    let mut deepest = 0;
-    for t in tokens {
-        let span = Span::new(t.start, t.end);
-        match t.kind {
-            Kind::Open(_) => {
-                open.push(*t);
-                deepest = deepest.max(open.len());
-                if open.len() > MAX_BRACKETS {
-                    let message = format!("brackets nest deeper than {MAX_BRACKETS}");
-                    let d = Diagnostic::error("E002", source, span, message);
-                    return Err(Box::new(
-                        d.label("one bracket too many").help("name parts with `let` or `fn`"),
-                    ));
-                }
-            }
-            Kind::Close(wanted) => match open.pop() {
-                Some(o) if o.kind == Kind::Open(wanted) => {}
-                Some(o) => {
-                    let message = format!("`{}` closes `{}`", &text[span.range()], &text[o.start..o.end]);
-                    let d = Diagnostic::error("E004", source, span, message).label("closed here");
-                    let d = d.help("close brackets in the reverse order of opening them");
-                    return Err(Box::new(d.also(source, Span::new(o.start, o.end), "opened here")));
-                }
-                None => {
-                    let message = format!("`{}` closes nothing", &text[span.range()]);
-                    return Err(Box::new(
-                        Diagnostic::error("E004", source, span, message)
-                            .label("nothing is open here")
-                            .help("remove it, or open it before"),
-                    ));
-                }
-            },
-            _ => {}
-        }
-    }
-    match open.pop() {
-        None => Ok(deepest),
-        Some(o) => {
-            let span = Span::new(o.start, o.end);
-            let message = format!("`{}` is never closed", &text[span.range()]);
-            Err(Box::new(
-                Diagnostic::error("E004", source, span, message)
-                    .label("opened here")
-                    .help("close it before the next item begins"),
-            ))
-        }
-    }
-}
-
-fn tokens(text: &str, out: &mut Scan) -> Vec<Token> {
-    let bytes = text.as_bytes();
-    let mut tokens: Vec<Token> = Vec::new();
-    let (mut at, mut first) = (0, true);
-    while at < bytes.len() {
-        let start = at;
-        let b = bytes[at];
-        let kind = match b {
-            b'\n' => {
-                first = true;
-                at += 1;
-                continue;
-            }
-            b' ' | b'\t' | b'\r' => {
-                at += 1;
-                continue;
-            }
-            b'/' if bytes.get(at + 1) == Some(&b'/') => {
-                at = text[at..].find('\n').map_or(bytes.len(), |i| at + i);
-                match comment(&text[start..at], start, tokens.is_empty(), out) {
-                    true => Kind::Doc,
-                    false => continue,
-                }
-            }
-            b'"' => {
-                let rest = &text[at + 1..];
-                at += 1 + rest.find(['"', '\n']).unwrap_or(rest.len());
-                at += usize::from(bytes.get(at) == Some(&b'"'));
-                Kind::Other
-            }
-            b'(' | b'[' | b'{' => Kind::Open(b),
-            b')' => Kind::Close(b'('),
-            b']' => Kind::Close(b'['),
-            b'}' => Kind::Close(b'{'),
-            b'@' => Kind::At,
-            _ if b.is_ascii_alphanumeric() || b == b'_' => {
-                while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_') {
-                    at += 1;
-                }
-                Kind::Word
-            }
-            _ => Kind::Other,
-        };
-        if at == start {
-            at += text[at..].chars().next().map_or(1, char::len_utf8);
-        }
-        tokens.push(Token { kind, start, end: at, first });
-        first = false;
-    }
-    tokens
-}
-
-/// Files a comment away; true for a `///` line, which is a token.
-fn comment(line: &str, start: usize, at_top: bool, out: &mut Scan) -> bool {
-    if line.starts_with("///") && !line.starts_with("////") {
-        return true;
-    }
-    if at_top && line.starts_with("//!") {
-        out.docs.push(doc_text(line, 3));
-        return false;
-    }
-    let text = line.trim_end().to_string();
-    out.comments.push(Comment { span: Span::new(start, start + text.len()), text });
-    false
 }

@@ -1,25 +1,23 @@
 //! Model options: which architecture, with which parameters, on which data, in which precision.
+//!
+//! `device` says where programs run, `model` opens models in either precision.
+
+mod device;
+mod model;
+
+pub use device::{DeviceName, EngineName};
+pub use model::{AnyModel, Precision};
 
 use super::Global;
 use super::error::CliError;
 use crate::bench::Bench;
 use crate::data::{Batch, Text, Tokens};
-use crate::engine::Engine;
-use crate::engine::cuda::{self, CudaError, Device, OnFailure, Remark};
-use crate::engine::{Cpu, Reference};
 use crate::ir::key::{Key, key_of};
-use crate::model::{Config, Model, ModelError};
-use crate::site::{
-    CaptureSpec, Field, OBJECTIVES, Objective, Outline, Sink, SiteId, Source, SourceError, option,
-};
-use crate::tensor::Dtype;
-use crate::tensor::device::LEAST;
-use crate::tensor::real::Base;
-use clap::{Args, ValueEnum};
+use crate::model::{Config, ModelError};
+use crate::site::{OBJECTIVES, Objective, SourceError, option};
+use clap::Args;
 use serde_json::Value;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
 
 /// Options of every command that runs a model.
 #[derive(Args, Clone, Debug)]
@@ -72,40 +70,6 @@ pub struct ModelArgs {
     pub data: DataArgs,
 }
 
-/// Precision of the model and of elementwise work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// Single.
-    F32,
-    /// Double.
-    F64,
-    /// Single, with products of bfloat16 factors where a pass runs on a CUDA device.
-    Bf16,
-    /// The same with factors in half precision.
-    F16,
-}
-
-impl Precision {
-    /// Type of the factors of a model's products on a device.
-    fn factors(self) -> Dtype {
-        match self {
-            Precision::F32 => Dtype::F32,
-            Precision::F64 => Dtype::F64,
-            Precision::Bf16 => Dtype::Bf16,
-            Precision::F16 => Dtype::F16,
-        }
-    }
-}
-
-/// Engines by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EngineName {
-    /// Fused passes over tiles.
-    Cpu,
-    /// The definition: f64, slow, obvious.
-    Reference,
-}
-
 fn objective(name: &str) -> Result<Objective, String> {
     let names: Vec<&str> = OBJECTIVES.iter().map(|(_, n, _)| *n).collect();
     option(OBJECTIVES, name).ok_or_else(|| format!("objectives are {}", names.join(", ")))
@@ -124,65 +88,6 @@ impl From<SourceError> for CliError {
 impl From<ModelError> for CliError {
     fn from(e: ModelError) -> Self {
         SourceError::from(e).into()
-    }
-}
-
-/// Where fused passes run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceName {
-    /// All cores.
-    Cpu,
-    /// The CUDA device with this number.
-    Cuda(usize, OnFailure),
-}
-
-/// The device of this process, and who hears of it: set once, before any engine is made.
-static DEVICE: OnceLock<(DeviceName, Remark)> = OnceLock::new();
-
-impl DeviceName {
-    /// `cpu`, `cuda`, `cuda:N` or `auto`; a device that is asked for is opened to see that it works.
-    ///
-    /// # Errors
-    /// Why a device that was asked for cannot be had, and what to do.
-    pub fn parse(name: &str) -> Result<Self, String> {
-        let said = |e: CudaError| format!("{e}; {}", e.help());
-        match cuda::ordinal(name).map_err(said)? {
-            None => Ok(DeviceName::Cpu),
-            Some(n) => match Device::open(n) {
-                Ok(_) if name == cuda::AUTO => Ok(DeviceName::Cuda(n, OnFailure::Finish)),
-                Ok(_) => Ok(DeviceName::Cuda(n, OnFailure::Stop)),
-                Err(_) if name == cuda::AUTO => Ok(DeviceName::Cpu),
-                Err(e) => Err(said(e)),
-            },
-        }
-    }
-
-    /// Makes it the device of this process, for programs and for models; remarks on it go to standard error, once each.
-    pub fn choose(self, quiet: bool) {
-        let said = Mutex::new(HashSet::new());
-        let remark = move |text: &str| {
-            if !quiet && said.lock().is_ok_and(|mut s| s.insert(text.to_owned())) {
-                eprintln!("device: {text}");
-            }
-        };
-        let remark: Remark = Arc::new(remark);
-        if let DeviceName::Cuda(ordinal, _) = self {
-            cuda::blas::install(ordinal, LEAST, remark.clone());
-        }
-        let _ = DEVICE.set((self, remark));
-    }
-}
-
-impl EngineName {
-    /// A new engine, on the device that `--device` names.
-    pub fn make(self) -> Box<dyn Engine> {
-        match (self, DEVICE.get()) {
-            (EngineName::Reference, _) => Box::new(Reference),
-            (EngineName::Cpu, Some((DeviceName::Cuda(n, on_failure), remark))) => {
-                cuda::engine(*n, *on_failure, remark.clone())
-            }
-            (EngineName::Cpu, _) => Box::new(Cpu),
-        }
     }
 }
 
@@ -226,92 +131,11 @@ impl DataArgs {
         (0..count).map(|i| tokens.batch(i, batch, seq, config.vocab(), seed)).collect()
     }
 
-    /// A model of `config` in the wanted precision, its data drawn by `seed`.
-    ///
-    /// # Errors
-    /// A batch that does not fit; parameters that cannot be loaded.
-    pub fn open(
-        &self,
-        config: &Config,
-        weights: Option<&Path>,
-        tokens: &Tokens,
-        batches: usize,
-        seed: u64,
-    ) -> Result<AnyModel, SourceError> {
-        let batches = self.batches(config, tokens, batches, seed)?;
-        let objective = self.objective.first().copied();
-        Ok(match self.precision {
-            Precision::F32 => AnyModel::F32(built(config, batches, weights, seed)?, objective),
-            narrow @ (Precision::Bf16 | Precision::F16) => {
-                if !matches!(DEVICE.get(), Some((DeviceName::Cuda(..), _))) {
-                    return Err(SourceError {
-                        message: "products in half precision need a CUDA device".to_owned(),
-                        help: Some("add --device cuda, or take --precision f32".to_owned()),
-                    });
-                }
-                let model: Model<f32> = built(config, batches, weights, seed)?;
-                AnyModel::F32(model.with_factors(narrow.factors()), objective)
-            }
-            Precision::F64 => AnyModel::F64(built(config, batches, weights, seed)?, objective),
-        })
-    }
-
     /// What decides the values of an architecture, for the reduction cache.
     pub fn identity(&self, config: &Value, seed: u64) -> Key {
         let data =
             format!("{:?} {:?} {:?} {} {}", self.inputs, self.text, self.tokenizer, self.batch, self.seq);
         key_of(&(config.to_string(), data, self.precision as u8, seed))
-    }
-}
-
-fn built<T: Base>(
-    config: &Config,
-    batches: Vec<Batch>,
-    weights: Option<&Path>,
-    seed: u64,
-) -> Result<Model<T>, ModelError> {
-    let mut model = Model::new(config.clone(), batches, seed)?;
-    if let Some(path) = weights {
-        model.load(path)?;
-    }
-    Ok(model)
-}
-
-/// A model in either precision, with the objective that programs without one mean.
-pub enum AnyModel {
-    /// Single precision.
-    F32(Model<f32>, Option<Objective>),
-    /// Double precision.
-    F64(Model<f64>, Option<Objective>),
-}
-
-impl Source for AnyModel {
-    fn outline(&self) -> &Outline {
-        match self {
-            AnyModel::F32(m, _) => m.outline(),
-            AnyModel::F64(m, _) => m.outline(),
-        }
-    }
-
-    fn default_objective(&self) -> Objective {
-        match self {
-            AnyModel::F32(m, o) => o.unwrap_or_else(|| m.default_objective()),
-            AnyModel::F64(m, o) => o.unwrap_or_else(|| m.default_objective()),
-        }
-    }
-
-    fn run(
-        &mut self,
-        spec: &CaptureSpec,
-        wants: &[(SiteId, Field)],
-        sink: &mut dyn Sink,
-    ) -> Result<(), SourceError> {
-        let spec =
-            CaptureSpec { objective: Some(spec.objective.unwrap_or(self.default_objective())), ..*spec };
-        match self {
-            AnyModel::F32(m, _) => m.run(&spec, wants, sink),
-            AnyModel::F64(m, _) => m.run(&spec, wants, sink),
-        }
     }
 }
 
