@@ -13,13 +13,12 @@ use crate::data::Tokens;
 use crate::evolve::inputs::{Input, inputs};
 use crate::ir::prepare::Prepared;
 use crate::model::Config;
-use crate::score::many::beside;
+use crate::score::lanes;
 use crate::site::{Source, SourceError};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What is captured of a benchmark, and how.
@@ -109,44 +108,26 @@ impl Work<'_> {
     fn all(&self, global: &Global) -> Outcome {
         let count = self.configs.len();
         let mut progress = Progress::new(global, "capturing", count as u64);
-        let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let halt = AtomicBool::new(false);
         let mut outcome = Outcome { finished: vec![false; count], kept: 0, bytes: 0, failure: None };
-        let workers = workers(global).clamp(1, count);
-        std::thread::scope(|scope| {
-            let (send, receive) = mpsc::channel::<(usize, Done)>();
-            for _ in 0..workers {
-                let (send, next, halt) = (send.clone(), &next, &halt);
-                scope.spawn(move || beside(workers, move || self.work(next, halt, &send)));
+        let stopped = || halt.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed);
+        let worker = || -> lanes::Work<'_, Done> {
+            Box::new(|i| {
+                let done = self.one(i);
+                halt.fetch_or(done.is_err(), Ordering::Relaxed);
+                done
+            })
+        };
+        lanes::each((count, workers(global)), &stopped, &worker, |i, done| match done {
+            Ok((size, old)) => {
+                outcome.finished[i] = true;
+                outcome.kept += usize::from(old);
+                outcome.bytes += size;
+                progress.step(&self.bench.records[i].id);
             }
-            drop(send);
-            for (i, done) in receive {
-                match done {
-                    Ok((size, old)) => {
-                        outcome.finished[i] = true;
-                        outcome.kept += usize::from(old);
-                        outcome.bytes += size;
-                        progress.step(&self.bench.records[i].id);
-                    }
-                    Err(e) => drop(outcome.failure.get_or_insert((i, e))),
-                }
-            }
+            Err(e) => drop(outcome.failure.get_or_insert((i, e))),
         });
         outcome
-    }
-
-    /// One worker: takes architectures until there are none, one fails or the user interrupts.
-    fn work(&self, next: &AtomicUsize, halt: &AtomicBool, send: &mpsc::Sender<(usize, Done)>) {
-        while !halt.load(Ordering::Relaxed) && !self.stop.load(Ordering::Relaxed) {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= self.configs.len() {
-                break;
-            }
-            let done = self.one(i);
-            halt.fetch_or(done.is_err(), Ordering::Relaxed);
-            if send.send((i, done)).is_err() {
-                break;
-            }
-        }
     }
 
     /// How many are finished, where all are.
