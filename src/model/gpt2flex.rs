@@ -140,15 +140,16 @@ pub(super) fn block<R: Real>(c: &Gpt2Flex, net: &mut Net<'_, R>, i: usize, x: Va
     gpt2::run_block(net, sizes(c, i, &block_name(i)), x)
 }
 
-/// Logits of one cluster for rows `h`; those of the head cluster end with one entry per further cluster.
-pub(super) fn cluster_logits<R: Real>(c: &Gpt2Flex, net: &mut Net<'_, R>, h: Var, i: usize) -> Var {
+/// What the softmax of one cluster is taken over: rows `h`, projected, and weights with biases in one part
+/// or, for the head cluster, two; its last classes are the further clusters.
+fn classes<R: Real>(c: &Gpt2Flex, net: &mut Net<'_, R>, h: Var, i: usize) -> (Var, Vec<(Var, Var)>) {
     let tied = if c.div == 1 { emb_proj(0) } else { emb_proj(i) };
     let proj = if c.tie_projs[i] { net.try_param(&tied) } else { net.try_param(&out_proj(i)) };
     let h = match proj {
         Some(p) => nn::linear(&mut net.tape, h, p, None, Layout::InOut),
         None => h,
     };
-    let (mut w, mut b) = if c.div == 1 {
+    let (w, b) = if c.div == 1 {
         let (w, b) = (net.param(&table(0)), net.param(&bias(0)));
         let at = c.cluster(i);
         if at.len() == c.vocab {
@@ -160,8 +161,18 @@ pub(super) fn cluster_logits<R: Real>(c: &Gpt2Flex, net: &mut Net<'_, R>, h: Var
     } else {
         (net.param(&table(i)), net.param(&bias(i)))
     };
+    let mut parts = vec![(w, b)];
     if i == 0 && c.ends.len() > 1 {
-        let (cw, cb) = (net.param(CLUSTER_WEIGHT), net.param(CLUSTER_BIAS));
+        parts.push((net.param(CLUSTER_WEIGHT), net.param(CLUSTER_BIAS)));
+    }
+    (h, parts)
+}
+
+/// Logits of one cluster for rows `h`; those of the head cluster end with one entry per further cluster.
+pub(super) fn cluster_logits<R: Real>(c: &Gpt2Flex, net: &mut Net<'_, R>, h: Var, i: usize) -> Var {
+    let (h, parts) = classes(c, net, h, i);
+    let (mut w, mut b) = parts[0];
+    if let Some(&(cw, cb)) = parts.get(1) {
         w = nn::concat_rows(&mut net.tape, &[w, cw]);
         b = nn::concat_rows(&mut net.tape, &[b, cb]);
     }
@@ -190,8 +201,8 @@ pub(super) fn loss<R: Real>(
             i => (c.ends[0] + i - 1) as u32,
         },
     };
-    let head = cluster_logits(c, net, h, 0);
-    let picks = nn::pick_log_softmax(&mut net.tape, head, targets.iter().map(|&t| entry(t)).collect());
+    let (rows, all) = classes(c, net, h, 0);
+    let picks = nn::classify(&mut net.tape, rows, &all, targets.iter().map(|&t| entry(t)).collect());
     let mut parts = vec![(picks, (0..n as u32).collect())];
     for i in 1..c.ends.len() {
         let cluster = c.cluster(i);
@@ -203,9 +214,9 @@ pub(super) fn loss<R: Real>(
         }
         let hi = nn::select_rows(&mut net.tape, h, rows.clone());
         debug_assert_eq!(net.tape.width(hi), width);
-        let logits = cluster_logits(c, net, hi, i);
+        let (hi, all) = classes(c, net, hi, i);
         let ids = rows.iter().map(|&r| targets[r as usize] - cluster.start as u32).collect();
-        parts.push((nn::pick_log_softmax(&mut net.tape, logits, ids), rows));
+        parts.push((nn::classify(&mut net.tape, hi, &all, ids), rows));
     }
     let scale = -1.0 / count.max(1) as f64;
     let sums = parts.iter().map(|(p, _)| (nn::dot(&mut net.tape, *p, None), scale)).collect();

@@ -13,7 +13,7 @@ use super::{Batch, Config, ModelError, flexibert, forward, gpt2, gpt2flex};
 use crate::site::{Field, Inputs, Outline, SiteId};
 use crate::tensor::Dtype;
 use crate::tensor::nn::{self, IGNORE, Mask};
-use crate::tensor::tape::Var;
+use crate::tensor::tape::{Grad, Var};
 use std::sync::Arc;
 
 /// What is known of an architecture without running it, at a batch's sizes.
@@ -38,7 +38,7 @@ struct Gradients<'a, 'b>(&'a mut TakeGradient<'b>);
 
 impl Observer<f32> for Gradients<'_, '_> {
     fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: Arc<Vec<f32>>) {}
-    fn param(&mut self, id: ParamId, grad: &[f32]) {
+    fn param(&mut self, id: ParamId, grad: &mut Grad<f32>) {
         (self.0)(id, grad);
     }
 }

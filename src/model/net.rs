@@ -5,7 +5,7 @@ use crate::site::{Field, Inputs, Kind, SiteId};
 use crate::tensor::device::Session;
 use crate::tensor::nn::{self, Layout, Mask};
 use crate::tensor::real::Real;
-use crate::tensor::tape::{Tape, Var};
+use crate::tensor::tape::{Grad, Tape, Var};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) trait Observer<R> {
     /// A tensor seen in forward, or a gradient of one in backward.
     fn value(&mut self, site: SiteId, field: Field, dims: &[usize], data: Arc<Vec<R>>);
     /// The gradient of a parameter, as stored.
-    fn param(&mut self, id: ParamId, grad: &[R]);
+    fn param(&mut self, id: ParamId, grad: &mut Grad<R>);
 }
 
 /// What enters the network besides tokens.
@@ -232,7 +232,8 @@ impl<'a, R: Real> Net<'a, R> {
         let mut unused: Vec<ParamId> = watch.grads.difference(&used).copied().collect();
         unused.sort_unstable();
         for id in unused {
-            observer.param(id, &vec![R::default(); plan.params[id].numel() * watch.samples.0]);
+            let zeros = vec![R::default(); plan.params[id].numel() * watch.samples.0];
+            observer.param(id, &mut Grad::own(zeros));
         }
         tape.cancellation
     }

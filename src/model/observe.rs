@@ -6,6 +6,7 @@ use crate::site::{Field, Kind, SiteId, per_batch};
 use crate::tensor::nn::Layout;
 use crate::tensor::par;
 use crate::tensor::real::{Base, Dual, Real};
+use crate::tensor::tape::Grad;
 use crate::tensor::{Dims, Tensor};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -46,22 +47,22 @@ pub(super) struct First<'a, T> {
 
 impl<T: Base> First<'_, T> {
     /// A gradient in the site's layout, or as stored.
-    fn gradient(&self, id: ParamId, grad: &[T], stored: bool) -> Tensor {
+    fn gradient(&self, id: ParamId, grad: &mut Grad<T>, stored: bool) -> Tensor {
         let dims = &self.plan.params[id].dims;
         let turn = !stored && transposed(self.plan, id);
-        let data: Vec<T> = match turn {
-            true => {
-                grad.chunks(dims[0] * dims[1]).flat_map(|g| par::transpose(g, dims[0], dims[1])).collect()
-            }
-            false => grad.to_vec(),
-        };
         let mut shape: Dims = self.samples.into_iter().collect();
         shape.extend(dims.iter().copied());
         if turn {
             let last = shape.len() - 1;
             shape.swap(last - 1, last);
+            let turned = |g: &[T]| par::transpose(g, dims[0], dims[1]);
+            let data = match self.samples {
+                None => turned(grad),
+                Some(_) => grad.chunks(dims[0] * dims[1]).flat_map(turned).collect(),
+            };
+            return Tensor::new(&shape, data);
         }
-        Tensor::new(&shape, data)
+        Tensor::new(&shape, grad.share())
     }
 }
 
@@ -76,7 +77,7 @@ impl<T: Base> Observer<T> for First<'_, T> {
         (self.give)(site, field, Tensor::new(&shape, data));
     }
 
-    fn param(&mut self, id: ParamId, grad: &[T]) {
+    fn param(&mut self, id: ParamId, grad: &mut Grad<T>) {
         if let Some(all) = &mut self.all {
             all(id, grad);
         }
@@ -91,7 +92,7 @@ impl<T: Base> Observer<T> for First<'_, T> {
             }
         }
         if let Some(keep) = self.keep.as_mut().filter(|_| self.plan.is_block_linear(id)) {
-            keep.insert(id, grad.into());
+            keep.insert(id, (&**grad).into());
         }
     }
 }
@@ -108,7 +109,7 @@ pub(super) struct Second<'a> {
 impl<T: Base> Observer<Dual<T>> for Second<'_> {
     fn value(&mut self, _: SiteId, _: Field, _: &[usize], _: Arc<Vec<Dual<T>>>) {}
 
-    fn param(&mut self, id: ParamId, grad: &[Dual<T>]) {
+    fn param(&mut self, id: ParamId, grad: &mut Grad<Dual<T>>) {
         let Some(site) = self.plan.params[id].site else { return };
         if self.plan.sites[site].kind != Kind::Linear || !self.wanted.contains(&(site, Field::Hvp)) {
             return;

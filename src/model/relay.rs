@@ -8,6 +8,7 @@ use crate::site::{Field, SiteId};
 use crate::tensor::Dtype;
 use crate::tensor::device::{self, Session};
 use crate::tensor::real::Real;
+use crate::tensor::tape::Grad;
 use std::sync::Arc;
 
 /// Hands on what is to be trusted and was not handed on before.
@@ -38,7 +39,7 @@ impl<R: Real> Observer<R> for Relay<'_, R> {
             self.to.value(site, field, dims, data);
         }
     }
-    fn param(&mut self, id: usize, grad: &[R]) {
+    fn param(&mut self, id: usize, grad: &mut Grad<R>) {
         if self.passes() {
             self.to.param(id, grad);
         }
@@ -73,7 +74,7 @@ mod tests {
         fn value(&mut self, _: SiteId, _: Field, _: &[usize], data: Arc<Vec<f32>>) {
             self.0.push(data[0]);
         }
-        fn param(&mut self, _: usize, grad: &[f32]) {
+        fn param(&mut self, _: usize, grad: &mut Grad<f32>) {
             self.0.push(grad[0]);
         }
     }
@@ -85,7 +86,7 @@ mod tests {
         for x in [0.0, 1.0, 2.0] {
             relay.value(0, Field::Value, &[1], Arc::new(vec![x]));
         }
-        relay.param(0, &[3.0]);
+        relay.param(0, &mut Grad::own(vec![3.0]));
         assert_eq!(seen.0, [0.0, 1.0, 2.0, 3.0]);
     }
 }

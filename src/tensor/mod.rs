@@ -16,6 +16,7 @@ pub mod real;
 mod shared;
 pub mod simd;
 pub mod stored;
+mod tile;
 pub mod tape;
 pub mod write;
 

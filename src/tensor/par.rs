@@ -2,6 +2,7 @@
 
 use super::real::Real;
 use super::simd::{sum1, sum2, wide};
+use super::tile::{self, TILE};
 use rayon::prelude::*;
 
 /// Elements of one task.
@@ -28,22 +29,22 @@ pub fn copy<R: Real>(out: &mut [R], a: &[R]) {
 
 /// The transpose of `[rows, cols]`, in square tiles, which stay in cache.
 pub fn transpose<T: bytemuck::Pod + Send + Sync>(x: &[T], rows: usize, cols: usize) -> Vec<T> {
-    const TILE: usize = 16;
+    let turn = tile::turn::<T>();
     let mut y = vec![T::zeroed(); x.len()];
     // Each task writes TILE rows of the result.
-    y.par_chunks_mut((TILE * rows).max(1)).enumerate().with_min_len(2).for_each(|(k, y)| {
+    y.par_chunks_mut((TILE * rows).max(1)).enumerate().with_min_len(4).for_each(|(k, y)| {
         let j0 = k * TILE;
         let width = TILE.min(cols - j0);
         for i0 in (0..rows).step_by(TILE) {
             let height = TILE.min(rows - i0);
-            let mut tile = [[T::zeroed(); TILE]; TILE];
-            for (i, line) in tile.iter_mut().enumerate().take(height) {
-                line[..width].copy_from_slice(&x[(i0 + i) * cols + j0..][..width]);
+            if height == TILE && width == TILE {
+                // SAFETY: the tile lies inside of both.
+                unsafe { turn(x.as_ptr().add(i0 * cols + j0), cols, y.as_mut_ptr().add(i0), rows) };
+                continue;
             }
             for j in 0..width {
-                let out = &mut y[j * rows + i0..][..height];
-                for (i, o) in out.iter_mut().enumerate() {
-                    *o = tile[i][j];
+                for (i, o) in y[j * rows + i0..][..height].iter_mut().enumerate() {
+                    *o = x[(i0 + i) * cols + j0 + j];
                 }
             }
         }

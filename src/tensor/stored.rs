@@ -119,10 +119,14 @@ impl<R: Real> Stored<R> {
         }
     }
 
-    /// The buffer, where it is the tape's own and no copy of it is elsewhere.
+    /// The buffer, where it is the tape's own, nobody observes it any more and no copy of it is elsewhere.
     pub fn take(&mut self) -> Option<Vec<R>> {
+        if self.is_away() {
+            return None;
+        }
         match self.here.get_mut() {
-            Some(Here::Own(x)) if self.away.get().is_none() => Some(std::mem::take(x)),
+            Some(Here::Own(x)) => Some(std::mem::take(x)),
+            Some(Here::Seen(x)) => Arc::get_mut(x).map(std::mem::take),
             _ => None,
         }
     }
@@ -130,13 +134,15 @@ impl<R: Real> Stored<R> {
     /// A buffer to write to with the elements in it: itself, or a copy where somebody else has it.
     pub(super) fn into_vec(self, pool: &mut Pool<R>) -> Vec<R> {
         let _: &[R] = &self;
+        let mut copy = |x: &[R]| {
+            let mut own = pool.take(x.len());
+            super::par::copy(&mut own, x);
+            own
+        };
         match self.here.into_inner() {
             Some(Here::Own(x)) => x,
-            Some(other) => {
-                let mut own = pool.take(other.len());
-                super::par::copy(&mut own, &other);
-                own
-            }
+            Some(Here::Seen(x)) => Arc::try_unwrap(x).unwrap_or_else(|x| copy(&x)),
+            Some(Here::Shared(x)) => copy(&x),
             None => Vec::new(),
         }
     }
@@ -178,6 +184,11 @@ mod tests {
         let mut pool = Pool::inherit();
         let copy = own.into_vec(&mut pool);
         assert_ne!(copy.as_ptr(), at);
+        let mut own = Stored::own(vec![1.0f32, 2.0]);
+        let at = own.as_ptr();
+        drop(own.share());
+        let again = own.into_vec(&mut pool);
+        assert_eq!(again.as_ptr(), at);
         let leaf: Arc<[f32]> = vec![3.0].into();
         let mut shared = Stored::shared(leaf.clone());
         assert_eq!((shared.as_ptr(), shared.share().to_vec()), (leaf.as_ptr(), vec![3.0]));

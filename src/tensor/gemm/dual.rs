@@ -14,7 +14,7 @@ thread_local! {
 }
 
 /// Calls `f` with `n` numbers of arbitrary contents, which the thread keeps for the next call.
-fn with_scratch<T: Base, O>(n: usize, f: impl FnOnce(&mut [T]) -> O) -> O {
+pub(super) fn with_scratch<T: Base, O>(n: usize, f: impl FnOnce(&mut [T]) -> O) -> O {
     // The cell is left empty meanwhile: work stolen while `f` waits may come here again.
     let mut held = SCRATCH.take();
     let words = (n * size_of::<T>()).div_ceil(8);

@@ -3,14 +3,18 @@
 //! A large destination is cut into blocks, which depend on its sizes alone, so that a product has the
 //! same bits on any number of threads (held by a test).
 
+mod block;
 mod dual;
+mod turn;
 
 use super::offload::{self, Group};
 use super::par;
-use super::real::Real;
+use super::real::{Base, Real};
+use block::{Block, blocks};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use std::marker::PhantomData;
 
 /// Where a matrix lies in a slice: element (i, j) at `offset + i * rs + j * cs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +72,7 @@ pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3]
     if offload::offered(dst, a, b, &group, alpha, into) {
         return;
     }
-    let blocks = blocks(dv, bv);
+    let blocks = blocks(dv, bv.rows);
     let out = Shared(dst.as_mut_ptr());
     let run = |block: &Block| {
         let [d, x, y] = block.views([dv, av, bv]);
@@ -92,7 +96,7 @@ pub fn product_biased<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [V
         });
         return product(dst, a, b, [dv, av, bv], 1.0, Into::Add);
     }
-    let blocks = blocks(dv, bv);
+    let blocks = blocks(dv, bv.rows);
     let out = Shared(dst.as_mut_ptr());
     let run = |block: &Block| {
         let [d, x, y] = block.views([dv, av, bv]);
@@ -130,47 +134,6 @@ pub fn product_here<R: Real>(
     unsafe { here(dst.as_mut_ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into) }
 }
 
-/// Operations of a block of a parallel product.
-const BLOCK: usize = 1 << 26;
-/// The most blocks of a product.
-const MOST: usize = 16;
-
-/// Rows and columns of a destination.
-struct Block {
-    rows: std::ops::Range<usize>,
-    cols: std::ops::Range<usize>,
-}
-
-impl Block {
-    fn views(&self, [d, a, b]: [View; 3]) -> [View; 3] {
-        let part = |v: View, rows: &std::ops::Range<usize>, cols: &std::ops::Range<usize>| View {
-            offset: v.offset + rows.start * v.rs + cols.start * v.cs,
-            rows: rows.len(),
-            cols: cols.len(),
-            ..v
-        };
-        let inner = 0..a.cols;
-        [part(d, &self.rows, &self.cols), part(a, &self.rows, &inner), part(b, &inner, &self.cols)]
-    }
-}
-
-/// Cuts the longer side of a destination; how depends on sizes and strides alone. A right factor that has
-/// to be packed is packed by every block of rows, so that columns are cut where there are as many.
-fn blocks(d: View, b: View) -> Vec<Block> {
-    let work = d.rows.saturating_mul(d.cols).saturating_mul(2 * b.rows);
-    // Two threads share what is half as large.
-    let least = if work >= BLOCK / 2 { 2 } else { 1 };
-    let parts = (work / BLOCK).clamp(least, MOST);
-    let wide = if b.cs == 1 { d.cols > d.rows } else { d.cols >= d.rows / 2 && d.cols >= 192 * parts.min(4) };
-    let (by_rows, long) = if wide { (false, d.cols) } else { (true, d.rows) };
-    let step = long.div_ceil(parts).next_multiple_of(if by_rows { 16 } else { 96 }).max(1);
-    let block = |at: usize| {
-        let range = at..(at + step).min(long);
-        if by_rows { Block { rows: range, cols: 0..d.cols } } else { Block { rows: 0..d.rows, cols: range } }
-    };
-    (0..long.max(1)).step_by(step).map(block).collect()
-}
-
 struct Shared<R>(*mut R);
 // SAFETY: `batched` hands disjoint parts to the threads.
 unsafe impl<R: Send> Send for Shared<R> {}
@@ -179,6 +142,36 @@ unsafe impl<R: Send> Sync for Shared<R> {}
 impl<R> Shared<R> {
     fn ptr(&self) -> *mut R {
         self.0
+    }
+}
+
+/// A destination that several tasks write to.
+pub struct Split<'a, R> {
+    to: Shared<R>,
+    len: usize,
+    whole: PhantomData<&'a mut [R]>,
+}
+
+impl<R> Clone for Split<'_, R> {
+    fn clone(&self) -> Self {
+        Split { to: Shared(self.to.ptr()), ..*self }
+    }
+}
+
+impl<'a, R: Real> Split<'a, R> {
+    /// Of `whole`.
+    pub fn new(whole: &'a mut [R]) -> Self {
+        Split { to: Shared(whole.as_mut_ptr()), len: whole.len(), whole: PhantomData }
+    }
+
+    /// [`product_here`] into a part of it.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes that part meanwhile.
+    pub unsafe fn product(&self, a: &[R], b: &[R], [dv, av, bv]: [View; 3], alpha: f64, into: Into) {
+        check(self.len, dv, a.len(), av, b.len(), bv);
+        // SAFETY: `check` saw that every view lies inside its slice; the rest is the caller's.
+        unsafe { here(self.to.ptr(), dv, a.as_ptr(), av, b.as_ptr(), bv, alpha, into) }
     }
 }
 
@@ -289,16 +282,35 @@ unsafe fn plain<R: Real>(
     into: Into,
 ) {
     debug_assert_eq!(R::PARTS, 1);
-    let s = |x: usize| x as isize;
-    // SAFETY: a `Real` of one part is its base; the views lie inside what the pointers may reach.
+    // SAFETY: a `Real` of one part is its base; the rest is the caller's.
     unsafe {
-        let dst = (dst as *mut R::Base).add(dv.offset);
-        let (a, b) = ((a as *const R::Base).add(av.offset), (b as *const R::Base).add(bv.offset));
-        let dst = MatMut::from_raw_parts_mut(dst, dv.rows, dv.cols, s(dv.rs), s(dv.cs));
-        let a = MatRef::from_raw_parts(a, av.rows, av.cols, s(av.rs), s(av.cs));
-        let b = MatRef::from_raw_parts(b, bv.rows, bv.cols, s(bv.rs), s(bv.cs));
+        let (dst, a, b) = (dst as *mut R::Base, a as *const R::Base, b as *const R::Base);
+        if turn::pays(dv, av) {
+            turn::product(dst, a, b, [dv, av, bv], alpha, into);
+        } else {
+            multiply(dst, a, b, [dv, av, bv], alpha, into);
+        }
+    }
+}
+
+/// # Safety
+/// As for [`here`].
+unsafe fn multiply<T: Base>(
+    dst: *mut T,
+    a: *const T,
+    b: *const T,
+    [dv, av, bv]: [View; 3],
+    alpha: f64,
+    into: Into,
+) {
+    let s = |x: usize| x as isize;
+    // SAFETY: the views lie inside what the pointers may reach.
+    unsafe {
+        let dst = MatMut::from_raw_parts_mut(dst.add(dv.offset), dv.rows, dv.cols, s(dv.rs), s(dv.cs));
+        let a = MatRef::from_raw_parts(a.add(av.offset), av.rows, av.cols, s(av.rs), s(av.cs));
+        let b = MatRef::from_raw_parts(b.add(bv.offset), bv.rows, bv.cols, s(bv.rs), s(bv.cs));
         let accum = if into == Into::Add { Accum::Add } else { Accum::Replace };
-        matmul(dst, accum, a, b, R::Base::of(alpha), Par::Seq);
+        matmul(dst, accum, a, b, T::of(alpha), Par::Seq);
     }
 }
 

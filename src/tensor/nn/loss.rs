@@ -24,7 +24,7 @@ wide! {
     }
 
     /// Turns logits into `-e^(x - norm) g`, the gradient of a likelihood but for its target.
-    fn against<R: Real>(d: &mut [R], norm: R, g: R) {
+    pub(super) fn against<R: Real>(d: &mut [R], norm: R, g: R) {
         for d in d.iter_mut() {
             *d = -((*d - norm).exp() * g);
         }

@@ -1,10 +1,12 @@
 //! Scaled dot-product attention in two steps, so that the probabilities can be observed.
 
+mod backward;
+
 use super::away;
 use crate::tensor::gemm::{Into, View, batched, batched_away, product_here};
 use crate::tensor::real::Real;
 use crate::tensor::simd::{sum1, sum2, top, wide};
-use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
+use crate::tensor::tape::{Tape, Var};
 use rayon::prelude::*;
 
 /// Heads inside the features of `[batch, seq, width]`: head `h` is `width` columns from
@@ -58,19 +60,6 @@ impl Heads {
             cs: 1,
         }
     }
-}
-
-/// The gradient of the tensor that holds `h`, and how the first product enters it: heads that fill a
-/// fresh gradient need not find zeros there.
-fn gradient<R: Real>(cx: &mut Backward<'_, R>, h: Heads, s: Sizes) -> (Vec<R>, Into) {
-    let (mut d, held) = cx.slot(h.var);
-    if !held && h.offset == 0 && h.count * h.width == s.row {
-        return (d, Into::Set);
-    }
-    if !held {
-        d.fill(R::default());
-    }
-    (d, Into::Add)
 }
 
 struct Probs {
@@ -147,61 +136,6 @@ wide! {
     }
 }
 
-impl<R: Real> Op<R> for Probs {
-    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
-        let mut g = cx.own(g);
-        let Probs { q, k, sq, sk, mask } = *self;
-        let (n, share) = (sq.seq, q.count / k.count.max(1));
-        let alpha = 1.0 / (q.width as f64).sqrt();
-        let p = cx.output();
-        g.par_chunks_mut(n.max(1)).zip(p.par_chunks(n.max(1))).with_min_len(16).enumerate().for_each(
-            |(i, (g, p))| {
-                softmax_backward(g, p);
-                if mask == Mask::Flipped {
-                    g[i % n + 1..].fill(R::default());
-                }
-            },
-        );
-        let scores = |i: usize| View::new(n, n).at(i * n * n);
-        if cx.needs(q.var) {
-            let (mut d, into) = gradient(cx, q, sq);
-            batched(
-                sq.batch * q.count,
-                &mut d,
-                &g,
-                cx.value(k.var),
-                |i| {
-                    let (b, h) = (i / q.count, i % q.count);
-                    [q.view(sq, b, h), scores(i), k.view(sk, b, h / share)]
-                },
-                alpha,
-                into,
-            );
-            cx.put(q.var, d);
-        }
-        if cx.needs(k.var) {
-            let (mut d, into) = gradient(cx, k, sk);
-            for j in 0..share {
-                batched(
-                    sq.batch * k.count,
-                    &mut d,
-                    &g,
-                    cx.value(q.var),
-                    |i| {
-                        let (b, kh) = (i / k.count, i % k.count);
-                        let h = kh * share + j;
-                        [k.view(sk, b, kh), scores(b * q.count + h).t(), q.view(sq, b, h)]
-                    },
-                    alpha,
-                    if j == 0 { into } else { Into::Add },
-                );
-            }
-            cx.put(k.var, d);
-        }
-        cx.reuse(g);
-    }
-}
-
 struct Attend {
     p: Var,
     v: Heads,
@@ -245,47 +179,4 @@ pub fn attend<R: Real>(t: &mut Tape<R>, p: Var, v: Heads) -> Var {
     );
     let needs = t.needs(p) || t.needs(v.var);
     t.push(&[so.batch, so.seq, so.row], y, needs, op)
-}
-
-impl<R: Real> Op<R> for Attend {
-    fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
-        let (heads, v, sv) = (self.heads, self.v, self.sv);
-        let share = heads / v.count.max(1);
-        if cx.needs(self.p) {
-            let (mut d, held) = cx.slot(self.p);
-            batched(
-                sv.batch * heads,
-                &mut d,
-                &g,
-                cx.value(v.var),
-                |i| {
-                    let (b, h) = (i / heads, i % heads);
-                    [self.probs(b, h), self.out(b, h), v.view(sv, b, h / share).t()]
-                },
-                1.0,
-                if held { Into::Add } else { Into::Set },
-            );
-            cx.put(self.p, d);
-        }
-        if cx.needs(v.var) {
-            let (mut d, into) = gradient(cx, v, sv);
-            for j in 0..share {
-                batched(
-                    sv.batch * v.count,
-                    &mut d,
-                    cx.value(self.p),
-                    &g,
-                    |i| {
-                        let (b, vh) = (i / v.count, i % v.count);
-                        let h = vh * share + j;
-                        [v.view(sv, b, vh), self.probs(b, h).t(), self.out(b, h)]
-                    },
-                    1.0,
-                    if j == 0 { into } else { Into::Add },
-                );
-            }
-            cx.put(v.var, d);
-        }
-        cx.recycle(g);
-    }
 }
