@@ -16,8 +16,8 @@ pub mod real;
 mod shared;
 pub mod simd;
 pub mod stored;
-mod tile;
 pub mod tape;
+mod tile;
 pub mod write;
 
 pub use shared::Shared;

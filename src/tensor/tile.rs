@@ -85,7 +85,9 @@ unsafe fn stream_sse<T: Copy>(to: &mut [T], from: &[T]) {
     for i in 0..lanes {
         let at = head + i * lane;
         // SAFETY: `at + lane` is inside of both, and aligned in `to`.
-        unsafe { _mm_stream_si128(to.as_mut_ptr().add(at).cast(), _mm_loadu_si128(from.as_ptr().add(at).cast())) };
+        unsafe {
+            _mm_stream_si128(to.as_mut_ptr().add(at).cast(), _mm_loadu_si128(from.as_ptr().add(at).cast()))
+        };
     }
     // SAFETY: every x86-64 has it. Others see what was written before they are told that it is there.
     unsafe { _mm_sfence() };

@@ -62,7 +62,9 @@ mod tests {
 
     #[test]
     fn blocks_cover_a_destination_once() {
-        for (m, k, n) in [(1, 1, 1), (300, 517, 190), (20_000, 3072, 256), (3072, 256, 20_001), (64, 4096, 96)] {
+        for (m, k, n) in
+            [(1, 1, 1), (300, 517, 190), (20_000, 3072, 256), (3072, 256, 20_001), (64, 4096, 96)]
+        {
             let mut seen = vec![0u8; m * n];
             let all = blocks(View::new(m, n), k);
             for b in &all {

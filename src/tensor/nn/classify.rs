@@ -307,7 +307,8 @@ mod tests {
         let w = t.constant(&[700, 2], (0..1400).map(|i| (i as f32 * 0.11).sin()).collect());
         let b = t.constant(&[700], vec![0.25; 700]);
         let targets: Vec<u32> = (0..40).map(|i| i * 17).collect();
-        let (x, y) = (classify(&mut t, h, &[(w, b)], targets.clone()), step_by_step(&mut t, h, &[(w, b)], targets));
+        let (x, y) =
+            (classify(&mut t, h, &[(w, b)], targets.clone()), step_by_step(&mut t, h, &[(w, b)], targets));
         assert!(t.value(x).iter().zip(t.value(y)).all(|(x, y)| (x - y).abs() < 1e-5));
     }
 }

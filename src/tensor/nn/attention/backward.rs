@@ -1,12 +1,12 @@
 //! Gradients of attention, head by head: what the products of a head share is read while it is in cache.
 //! Where products may run on a device, they are offered to it one kind after the other.
 
+use super::Mask;
 use super::{Attend, Heads, Probs, Sizes, softmax_backward};
 use crate::tensor::gemm::{Into, Split, View, batched};
 use crate::tensor::offload;
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Grad, Op};
-use super::Mask;
 use rayon::prelude::*;
 
 /// The gradient of the tensor that holds `h`, and how the first product enters it: heads that fill a
