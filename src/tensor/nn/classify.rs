@@ -63,8 +63,8 @@ pub fn classify<R: Real>(t: &mut Tape<R>, h: Var, parts: &[Part], targets: Vec<u
     let (mut norms, mut picks) = (vec![R::default(); n], vec![R::default(); n]);
     let rows = block(n);
     let scratch = || vec![R::default(); rows * CLASSES];
-    let (hs, values): (&[R], Vec<(&[R], &[R])>) =
-        (t.value(h), parts.iter().map(|p| (t.value(p.0), t.value(p.1))).collect());
+    let hs = t.value(h);
+    let values: Vec<(&[R], &[R])> = parts.iter().map(|p| (t.value(p.0), t.value(p.1))).collect();
     let forward = |x: &mut Vec<R>, i: usize, keep: Option<&mut [R]>, norms: &mut [R], picks: &mut [R]| {
         let (at, n) = (i * rows, norms.len());
         let from = &hs[at * inner..(at + n) * inner];
