@@ -96,17 +96,16 @@ impl Schedule {
         }
         let held = f.held(prims);
         let mut passes = Vec::new();
-        for id in 0..n {
-            match &prims.nodes[id] {
-                Prim::Reduce { arg, .. } if f.large[*arg] && held[id] => {
-                    let numel = prims.shapes[*arg].numel();
-                    let walk = match (split(prims, id, *arg), f.frame[*arg]) {
-                        (None, Some(frame)) => strided(frame),
-                        _ => walk(prims, id, *arg),
-                    };
-                    add(&mut passes, f.steps[id] - 1, numel, walk, Output::Reduced(id));
-                }
-                _ => {}
+        for (id, node) in prims.nodes.iter().enumerate() {
+            if let Prim::Reduce { arg, .. } = node
+                && f.large[*arg]
+                && held[id]
+            {
+                let walk = match (split(prims, id, *arg), f.frame[*arg]) {
+                    (None, Some(frame)) => strided(frame),
+                    _ => walk(prims, id, *arg),
+                };
+                add(&mut passes, f.steps[id] - 1, prims.shapes[*arg].numel(), walk, Output::Reduced(id));
             }
         }
         for id in (0..n).filter(|&id| f.store[id]) {
