@@ -8,7 +8,6 @@ use crate::ir::bind::{Reductions, bind_prepared};
 use crate::ir::key::Key;
 use crate::ir::prepare::{Prepared, run_number};
 use crate::ir::{BoundNode, Collection, Dag, Degenerate, Node, NodeId, Program};
-
 use crate::score::{CacheStats, ReductionCache, Scorer, lanes};
 use crate::site::{Field, Kind, Mapped, Objective, Outline, Site, Source, SourceError};
 use crate::tensor::Tensor;
@@ -190,13 +189,11 @@ impl<'a> Driver<'a> {
         let cost = |i: usize| self.archs[work[i].0].cost;
         let mut order: Vec<usize> = (0..work.len()).collect();
         order.sort_by(|&i, &j| cost(j).total_cmp(&cost(i)));
-        let one = |k: usize| {
-            let (arch, doubled) = work[order[k]];
+        let one = |i: usize| {
+            let (arch, doubled) = work[i];
             self.one(&prepared, arch, (numbers, doubled))
         };
-        let mut columns: Vec<(usize, _)> = order.iter().copied().zip(lanes::map(work.len(), &one)).collect();
-        columns.sort_by_key(|&(i, _)| i);
-        columns.into_iter().map(|(_, c)| c).collect::<Result<_, _>>().map_err(failed)
+        lanes::map(&order, &one).into_iter().collect::<Result<_, _>>().map_err(failed)
     }
 
     /// Remembers which programs read rounding noise.

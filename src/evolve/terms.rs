@@ -151,8 +151,8 @@ impl Terms {
         // A graph of their own: what a batch costs must not grow with what was met before.
         let (dag, programs) = self.programs(&wanted, capture);
         let (mut open, mut size) = (open.as_slice(), CHUNK * rayon::current_num_threads());
-        let mut probe = smallest(eval, archs).first().filter(|_| archs.len() >= SPREAD).map(|&i| archs[i]);
-        probe = probe.filter(|_| wanted.iter().any(|&t| list[t].noise.is_none()));
+        let looks = archs.len() >= SPREAD && wanted.iter().any(|&t| list[t].noise.is_none());
+        let mut probe = if looks { smallest(eval, archs).first().map(|&i| archs[i]) } else { None };
         let mut exact = Exact::default();
         while !open.is_empty() {
             if halt() {

@@ -239,6 +239,13 @@ pub struct OpRow {
 }
 
 impl OpRow {
+    /// How it reduces, where it is a streaming reduction.
+    pub fn reduce(&self) -> Option<&'static Reduce> {
+        match self.exec {
+            Exec::Reduce(reduce) => Some(reduce),
+            _ => None,
+        }
+    }
     /// Evaluates on whole values, in f64; `out` is the shape that the shape rule gives.
     pub fn evaluate(&self, out: &Shape, args: &[&Value], attrs: &Attrs) -> Value {
         match self.eval {

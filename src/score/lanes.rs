@@ -6,7 +6,7 @@
 use rayon::ThreadPoolBuilder;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 /// Work for one lane.
@@ -96,24 +96,27 @@ fn lane() -> std::io::Result<mpsc::Sender<Job<'static>>> {
 }
 
 /// What a worker does with one piece of work.
-pub type Work<'a, T> = Box<dyn FnMut(usize) -> T + 'a>;
+pub type Work<'a, T, E> = Box<dyn FnMut(usize) -> Result<T, E> + 'a>;
 
-/// Hands `0..count` out to `workers` lanes, piece by piece, until `stopped`; each lane has a `worker` of its own.
+/// Hands `0..count` out to `workers` lanes, piece by piece, until one fails or `stopped`; each lane has a
+/// `worker` of its own.
 /// `done` hears of every result on the calling thread, in any order.
-pub fn each<'a, T: Send>(
+pub fn each<'a, T: Send, E: Send>(
     (count, workers): (usize, usize),
     stopped: &(dyn Fn() -> bool + Sync),
-    worker: &(dyn Fn() -> Work<'a, T> + Sync),
-    mut done: impl FnMut(usize, T),
+    worker: &(dyn Fn() -> Work<'a, T, E> + Sync),
+    mut done: impl FnMut(usize, Result<T, E>),
 ) {
-    let next = AtomicUsize::new(0);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (send, receive) = mpsc::channel();
-    let job = |send: mpsc::Sender<(usize, T)>| {
-        let next = &next;
+    let job = |send: mpsc::Sender<(usize, Result<T, E>)>| {
+        let (next, failed) = (&next, &failed);
         Box::new(move || {
             let mut work = worker();
-            for i in share(next, count).take_while(|_| !stopped()) {
-                if send.send((i, work(i))).is_err() {
+            for i in share(next, count).take_while(|_| !failed.load(Ordering::Relaxed) && !stopped()) {
+                let result = work(i);
+                failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                if send.send((i, result)).is_err() {
                     break;
                 }
             }
@@ -129,20 +132,21 @@ fn share(next: &AtomicUsize, count: usize) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < count))
 }
 
-/// Results of `work` for `0..count`, in order: with several threads on lanes, so that the costliest should come first.
-pub fn map<T: Send>(count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
-    let workers = rayon::current_num_threads().min(count);
-    if workers <= 1 {
-        return (0..count).map(work).collect();
-    }
+/// Results of `work` for the numbers `0..` that are given, in order of the numbers. With several threads lanes take them
+/// in the order given: the costliest should come first.
+pub fn map<T: Send>(order: &[usize], work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
+    let workers = rayon::current_num_threads().min(order.len());
     let next = AtomicUsize::new(0);
-    let all = Mutex::new(Vec::with_capacity(count));
+    let all = Mutex::new(Vec::with_capacity(order.len()));
     // Nobody is woken before all is done: pieces may be short.
     let job = || {
-        let mine: Vec<(usize, T)> = share(&next, count).map(|i| (i, work(i))).collect();
+        let mine: Vec<(usize, T)> = share(&next, order.len()).map(|k| (order[k], work(order[k]))).collect();
         all.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
     };
-    run((0..workers).map(|_| Box::new(job) as Job<'_>).collect(), || ());
+    match workers {
+        0 | 1 => job(),
+        _ => run((0..workers).map(|_| Box::new(job) as Job<'_>).collect(), || ()),
+    }
     let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     all.sort_by_key(|&(i, _)| i);
     all.into_iter().map(|(_, x)| x).collect()
@@ -156,10 +160,14 @@ mod tests {
         ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(f)
     }
 
+    fn numbers(n: usize) -> Vec<usize> {
+        (0..n).rev().collect()
+    }
+
     #[test]
     fn results_are_in_order_and_lanes_do_not_split() {
         for _ in 0..3 {
-            let done = on_two(|| map(20, &|i| (i, rayon::current_num_threads())));
+            let done = on_two(|| map(&numbers(20), &|i| (i, rayon::current_num_threads())));
             assert_eq!(done, (0..20).map(|i| (i, 1)).collect::<Vec<_>>());
         }
     }
@@ -180,16 +188,16 @@ mod tests {
     fn lanes_do_not_wait_for_themselves() {
         let inner = |i: usize| {
             let mut heard = Vec::new();
-            each((3, 2), &|| false, &|| Box::new(move |j| i + j), |_, x| heard.push(x));
+            each((3, 2), &|| false, &|| Box::new(move |j| Ok::<_, ()>(i + j)), |_, x| heard.extend(x));
             heard.sort_unstable();
             heard
         };
-        assert_eq!(on_two(|| map(2, &inner)), [vec![0, 1, 2], vec![1, 2, 3]]);
+        assert_eq!(on_two(|| map(&numbers(2), &inner)), [vec![0, 1, 2], vec![1, 2, 3]]);
     }
 
     #[test]
     #[should_panic(expected = "lost")]
     fn a_panic_of_a_job_is_handed_on() {
-        on_two(|| map(4, &|i| assert!(i != 2, "lost")));
+        on_two(|| map(&numbers(4), &|i| assert!(i != 2, "lost")));
     }
 }

@@ -60,19 +60,12 @@ impl Many<'_> {
         open: &(dyn Fn(usize) -> Result<S, SourceError> + Sync),
         done: &mut dyn FnMut(usize, &Architecture),
     ) -> Result<Vec<Architecture>, Stopped> {
-        let halt = AtomicBool::new(false);
         let mut results: Vec<Option<Architecture>> = vec![None; count];
         let mut failure: Option<(usize, SourceError)> = None;
-        let set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let stopped = || set(&halt) || self.stop.is_some_and(set);
-        let worker = || -> Work<'_, Result<Architecture, SourceError>> {
+        let stopped = || self.stop.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let worker = || -> Work<'_, Architecture, SourceError> {
             let mut engine = (self.engine)();
-            let halt = &halt;
-            Box::new(move |i| {
-                let result = open(i).and_then(|source| self.one(programs, source, engine.as_mut(), i));
-                halt.fetch_or(result.is_err(), Ordering::Relaxed);
-                result
-            })
+            Box::new(move |i| open(i).and_then(|source| self.one(programs, source, engine.as_mut(), i)))
         };
         lanes::each((count, self.workers), &stopped, &worker, |i, result| match result {
             Ok(a) => {

@@ -108,16 +108,9 @@ impl Work<'_> {
     fn all(&self, global: &Global) -> Outcome {
         let count = self.configs.len();
         let mut progress = Progress::new(global, "capturing", count as u64);
-        let halt = AtomicBool::new(false);
         let mut outcome = Outcome { finished: vec![false; count], kept: 0, bytes: 0, failure: None };
-        let stopped = || halt.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed);
-        let worker = || -> lanes::Work<'_, Done> {
-            Box::new(|i| {
-                let done = self.one(i);
-                halt.fetch_or(done.is_err(), Ordering::Relaxed);
-                done
-            })
-        };
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let worker = || -> lanes::Work<'_, (usize, bool), StoreError> { Box::new(|i| self.one(i)) };
         lanes::each((count, workers(global)), &stopped, &worker, |i, done| match done {
             Ok((size, old)) => {
                 outcome.finished[i] = true;

@@ -211,10 +211,7 @@ fn first_of(program: &Program, flow: &Flow) -> Vec<Option<usize>> {
             _ => None,
         })
     };
-    let first = |r: usize| match ops::row(program.reductions[r].op).exec {
-        Exec::Reduce(reduce) => reduce.first,
-        _ => None,
-    };
+    let first = |r: usize| ops::row(program.reductions[r].op).reduce().and_then(|reduce| reduce.first);
     let all = 0..program.reductions.len();
     let serves = |r: usize, other: usize| {
         first(other) == Some(ops::row(program.reductions[r].op).name)
@@ -249,7 +246,7 @@ fn kernel(op: ops::OpId) -> Option<TakenFn> {
     }
 }
 fn takes(op: ops::OpId) -> bool {
-    matches!(ops::row(op).exec, Exec::Reduce(r) if r.taken.is_some())
+    ops::row(op).reduce().is_some_and(|r| r.taken.is_some())
 }
 
 /// Which instruction writes what another reads. Slots of f32 elements alone.

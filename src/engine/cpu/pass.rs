@@ -71,7 +71,9 @@ pub(super) fn run(pass: &Pass, code: &Code, operands: &Operands<'_>) -> Results 
             Elements::F64(d) => Target::F64(d.as_mut_ptr()),
         })
         .collect();
-    let rows = |r: &[Reduction]| -> Vec<Option<&'static Reduce>> { r.iter().map(reduce_of).collect() };
+    let rows = |r: &[Reduction]| -> Vec<Option<&'static Reduce>> {
+        r.iter().map(|r| ops::row(r.op).reduce()).collect()
+    };
     let (reduces, columns) = (rows(&program.reductions), rows(&program.columns));
     let job = Job { pass, code, program, operands, targets, reduces, columns };
     let chunks = chunks(pass.walk, pass.numel);
@@ -85,13 +87,6 @@ pub(super) fn run(pass: &Pass, code: &Code, operands: &Operands<'_>) -> Results 
     let reduced = (0..program.reductions.len()).map(|r| job.merge(r, &chunks, &states)).collect();
     let stored = program.stores.iter().map(|s| s.0).zip(stored).collect();
     Results { reduced, stored }
-}
-
-fn reduce_of(r: &Reduction) -> Option<&'static Reduce> {
-    match &ops::row(r.op).exec {
-        Exec::Reduce(reduce) => Some(reduce),
-        _ => None,
-    }
 }
 
 pub(super) struct Job<'a> {

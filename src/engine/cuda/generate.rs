@@ -56,10 +56,7 @@ pub fn places(p: &Program) -> usize {
 }
 
 pub(super) fn fold(op: OpId) -> Option<&'static ops::Reduce> {
-    match &ops::row(op).exec {
-        Exec::Reduce(r) => Some(r),
-        _ => None,
-    }
+    ops::row(op).reduce()
 }
 
 /// What a pass computes, in a line: for errors and for `lpz explain --cuda`.

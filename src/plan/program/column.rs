@@ -3,7 +3,7 @@
 
 use super::compile::Compiler;
 use super::{Instr, Place, Reduction, Width};
-use crate::ops::{self, Attrs, Exec, OpId};
+use crate::ops::{self, Attrs, OpId};
 use crate::plan::lower::PrimId;
 use crate::plan::schedule::split;
 use smallvec::SmallVec;
@@ -47,10 +47,7 @@ pub enum Column {
 
 /// The reduction that another does along the way.
 fn first_of(op: OpId) -> Option<&'static str> {
-    match ops::row(op).exec {
-        Exec::Reduce(reduce) => reduce.first,
-        _ => None,
-    }
+    ops::row(op).reduce().and_then(|reduce| reduce.first)
 }
 
 impl Compiler<'_> {
