@@ -167,8 +167,7 @@ pub(super) fn block<R: Real>(c: &FlexiBert, net: &mut Net<'_, R>, i: usize, x: V
             0 => format!("{at}.intermediate.dense_in"),
             _ => format!("{at}.intermediate.dense_list.{}", j - 1),
         };
-        f = net.linear(f, &name);
-        f = net.act(f, c.act, &format!("{at}.intermediate.intermediate_act_fn.{j}"));
+        f = net.linear_act(f, &name, c.act, &format!("{at}.intermediate.intermediate_act_fn.{j}"));
     }
     let o = net.linear(f, &format!("{at}.output.dense"));
     let sum = nn::add(&mut net.tape, o, y);

@@ -63,8 +63,7 @@ pub(super) fn run_block<R: Real>(net: &mut Net<'_, R>, b: Block<'_>, x: Var) -> 
     let a = net.linear(a, &format!("{at}.attn.c_proj"));
     let x = nn::add(&mut net.tape, a, x);
     let h = net.layer_norm(x, &format!("{at}.ln_2"), b.eps);
-    let h = net.linear(h, &format!("{at}.mlp.c_fc"));
-    let h = net.act(h, b.act, &format!("{at}.mlp.act"));
+    let h = net.linear_act(h, &format!("{at}.mlp.c_fc"), b.act, &format!("{at}.mlp.act"));
     let h = net.linear(h, &format!("{at}.mlp.c_proj"));
     nn::add(&mut net.tape, h, x)
 }

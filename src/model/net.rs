@@ -140,14 +140,35 @@ impl<'a, R: Real> Net<'a, R> {
 
     /// The same with a given layout.
     pub(super) fn linear_as(&mut self, x: Var, name: &str, layout: Layout) -> Var {
+        let (weight, w, b) = self.enter_linear(x, name);
+        let y = nn::linear(&mut self.tape, x, w, b, layout);
+        self.leave_linear(y, name, &weight);
+        y
+    }
+
+    /// A linear and its non-linearity, of name `act_name`, with their taps.
+    pub(super) fn linear_act(&mut self, x: Var, name: &str, act: nn::Act, act_name: &str) -> Var {
+        let (weight, w, b) = self.enter_linear(x, name);
+        let observed = self.watches(Kind::Linear, &weight, Field::OutputGrad)
+            || self.watches(Kind::Head, name, Field::Grad);
+        let (y, a) = nn::linear_act(&mut self.tape, x, w, b, self.plan.layout, act, observed);
+        self.leave_linear(y, name, &weight);
+        self.tap(Kind::Act, act_name, a, Field::Value, Some(Field::Grad));
+        a
+    }
+
+    /// The name of a linear's weight, the weight and the bias.
+    fn enter_linear(&mut self, x: Var, name: &str) -> (String, Var, Option<Var>) {
         let weight = format!("{name}.weight");
         let w = self.param(&weight);
         let b = self.try_param(&format!("{name}.bias"));
         self.tap(Kind::Linear, &weight, x, Field::Input, None);
-        let y = nn::linear(&mut self.tape, x, w, b, layout);
-        self.tap(Kind::Linear, &weight, y, Field::Output, Some(Field::OutputGrad));
+        (weight, w, b)
+    }
+
+    fn leave_linear(&mut self, y: Var, name: &str, weight: &str) {
+        self.tap(Kind::Linear, weight, y, Field::Output, Some(Field::OutputGrad));
         self.tap(Kind::Head, name, y, Field::Value, Some(Field::Grad));
-        y
     }
 
     /// A layer norm by module name.
@@ -155,13 +176,6 @@ impl<'a, R: Real> Net<'a, R> {
         let w = self.param(&format!("{name}.weight"));
         let b = self.param(&format!("{name}.bias"));
         nn::layer_norm(&mut self.tape, x, w, b, eps)
-    }
-
-    /// A non-linearity of a feed-forward.
-    pub(super) fn act(&mut self, x: Var, act: nn::Act, name: &str) -> Var {
-        let y = nn::activation(&mut self.tape, x, act);
-        self.tap(Kind::Act, name, y, Field::Value, Some(Field::Grad));
-        y
     }
 
     /// Attention of three sets of heads, observed under the module's name.

@@ -22,6 +22,11 @@ pub fn map2<R: Real>(out: &mut [R], a: &[R], b: &[R], f: impl Fn(&mut [R], &[R],
         .for_each(|(o, (a, b))| f(o, a, b));
 }
 
+/// `f(first element, elements)` on chunks.
+pub fn each<R: Real>(x: &[R], f: impl Fn(usize, &[R]) + Sync) {
+    x.par_chunks(CHUNK).enumerate().for_each(|(i, x)| f(i * CHUNK, x));
+}
+
 /// Copies `a`.
 pub fn copy<R: Real>(out: &mut [R], a: &[R]) {
     map1(out, a, |o, a| o.copy_from_slice(a));
@@ -83,19 +88,23 @@ pub fn fold_rows<R: Real>(
     width: usize,
     f: impl Fn(std::ops::Range<usize>, &mut [R]) + Sync,
 ) -> Vec<R> {
-    let block = rows_per_task(cost).max(16);
-    let parts: Vec<Vec<R>> = (0..n.div_ceil(block))
-        .into_par_iter()
-        .map(|i| {
-            let mut part = vec![R::default(); width];
-            f(i * block..((i + 1) * block).min(n), &mut part);
-            part
-        })
-        .collect();
+    let block = summed_rows(cost);
+    let parts = (0..n.div_ceil(block)).into_par_iter().map(|i| {
+        let mut part = vec![R::default(); width];
+        f(i * block..((i + 1) * block).min(n), &mut part);
+        part
+    });
+    rows_in_order(parts.collect(), width)
+}
+
+/// How many rows make one partial sum.
+fn summed_rows(width: usize) -> usize {
+    rows_per_task(width).max(16)
+}
+
+fn rows_in_order<R: Real>(parts: Vec<Vec<R>>, width: usize) -> Vec<R> {
     let mut total = vec![R::default(); width];
-    for part in &parts {
-        add_row(&mut total, part);
-    }
+    parts.iter().for_each(|part| add_row(&mut total, part));
     total
 }
 
@@ -109,6 +118,26 @@ pub fn column_sums<R: Real>(x: &[R], width: usize) -> Vec<R> {
             add_row(part, row);
         }
     })
+}
+
+/// `f(out, a)` on matching rows of `width`, and the [`column_sums`] of what comes out, of the same bits.
+pub fn map1_summed<R: Real>(
+    out: &mut [R],
+    a: &[R],
+    width: usize,
+    f: impl Fn(&mut [R], &[R]) + Sync,
+) -> Vec<R> {
+    debug_assert_eq!(out.len(), a.len());
+    let block = (summed_rows(width) * width).max(1);
+    let parts = out.par_chunks_mut(block).zip(a.par_chunks(block)).map(|(out, a)| {
+        let mut part = vec![R::default(); width];
+        for (out, a) in out.chunks_exact_mut(width).zip(a.chunks_exact(width)) {
+            f(out, a);
+            add_row(&mut part, out);
+        }
+        part
+    });
+    rows_in_order(parts.collect(), width)
 }
 
 /// The inner product, accumulated in chunks that are joined in order.

@@ -85,28 +85,43 @@ pub fn product<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3]
     }
 }
 
-/// `dst = a b` with `bias` added to every row; `dst` is contiguous. Every block of a product begins with the
-/// bias and is still in cache when the product is added to it.
-pub fn product_biased<R: Real>(dst: &mut [R], a: &[R], b: &[R], [dv, av, bv]: [View; 3], bias: &[R]) {
+/// `dst = a b` with `bias`, where there is one, added to every row; `dst` is contiguous. Every block of a
+/// product begins with the bias and is still in cache when the product is added to it, and when `after`
+/// sees it: runs of final elements, each with the place of its first.
+pub fn product_biased<R: Real>(
+    dst: &mut [R],
+    a: &[R],
+    b: &[R],
+    [dv, av, bv]: [View; 3],
+    bias: Option<&[R]>,
+    after: impl Fn(usize, &[R]) + Sync,
+) {
     check(dst.len(), dv, a.len(), av, b.len(), bv);
-    assert!(dv == View::new(dv.rows, dv.cols) && bias.len() == dv.cols, "a bias for every column");
+    assert!(dv == View::new(dv.rows, dv.cols), "a contiguous destination");
+    assert!(bias.is_none_or(|b| b.len() == dv.cols), "a bias for every column");
+    let into = if bias.is_some() { Into::Add } else { Into::Set };
     if R::PARTS > 1 || offload::installed() {
-        par::rows(dst, dv.cols, |_, rows| {
-            rows.chunks_exact_mut(dv.cols).for_each(|r| r.copy_from_slice(bias))
-        });
-        return product(dst, a, b, [dv, av, bv], 1.0, Into::Add);
+        if let Some(bias) = bias {
+            let fill = |rows: &mut [R]| rows.chunks_exact_mut(dv.cols).for_each(|r| r.copy_from_slice(bias));
+            par::rows(dst, dv.cols, |_, rows| fill(rows));
+        }
+        product(dst, a, b, [dv, av, bv], 1.0, into);
+        return par::each(dst, after);
     }
     let blocks = blocks(dv, bv.rows);
-    let out = Shared(dst.as_mut_ptr());
+    let out = Split::new(dst);
     let run = |block: &Block| {
         let [d, x, y] = block.views([dv, av, bv]);
-        for row in 0..d.rows {
-            // SAFETY: `check` saw that every view lies inside its slice; blocks of a destination are disjoint.
-            let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().add(d.offset + row * d.rs), d.cols) };
-            to.copy_from_slice(&bias[block.cols.clone()]);
+        let rows = (0..d.rows).map(|row| d.offset + row * d.rs).map(|at| at..at + d.cols);
+        // SAFETY: `check` saw that every view lies inside its slice; blocks of a destination are disjoint,
+        // and of each slice of it one is alive at a time.
+        unsafe {
+            if let Some(bias) = bias {
+                rows.clone().for_each(|at| out.part(at).copy_from_slice(&bias[block.cols.clone()]));
+            }
+            plain(out.to.ptr(), d, a.as_ptr(), x, b.as_ptr(), y, 1.0, into);
+            rows.for_each(|at| after(at.start, out.part(at)));
         }
-        // SAFETY: as above, and no slice of the destination is alive.
-        unsafe { plain(out.ptr(), d, a.as_ptr(), x, b.as_ptr(), y, 1.0, Into::Add) }
     };
     match blocks.as_slice() {
         [one] => run(one),
@@ -162,6 +177,17 @@ impl<'a, R: Real> Split<'a, R> {
     /// Of `whole`.
     pub fn new(whole: &'a mut [R]) -> Self {
         Split { to: Shared(whole.as_mut_ptr()), len: whole.len(), whole: PhantomData }
+    }
+
+    /// A part of it.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes that part meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn part(&self, range: std::ops::Range<usize>) -> &mut [R] {
+        assert!(range.start <= range.end && range.end <= self.len, "a part outside of the whole");
+        // SAFETY: it lies inside; the rest is the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.to.ptr().add(range.start), range.len()) }
     }
 
     /// [`product_here`] into a part of it.
@@ -378,7 +404,11 @@ mod tests {
             let bias: Vec<f32> = numbers(n, 3).iter().map(|&x| x as f32).collect();
             let views = [View::new(m, n), View::new(m, k), View::new(n, k).t()];
             let (mut got, mut want) = (vec![7f32; m * n], bias.repeat(m));
-            product_biased(&mut got, &a, &b, views, &bias);
+            let after = std::sync::Mutex::new(vec![0f32; m * n]);
+            let copy =
+                |at: usize, run: &[f32]| after.lock().unwrap()[at..at + run.len()].copy_from_slice(run);
+            product_biased(&mut got, &a, &b, views, Some(&bias), copy);
+            assert_eq!(after.into_inner().unwrap(), got, "{m} {k} {n}");
             product(&mut want, &a, &b, views, 1.0, Into::Add);
             assert!(got.iter().zip(&want).all(|(x, y)| x.to_bits() == y.to_bits()), "{m} {k} {n}");
         }

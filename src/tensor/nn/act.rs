@@ -103,9 +103,33 @@ wide! {
     }
 }
 
-struct Activation {
-    x: Var,
-    act: Act,
+impl Act {
+    /// `y = act(x)`.
+    pub(super) fn apply<R: Real>(self) -> fn(&mut [R], &[R]) {
+        match self {
+            Act::Gelu => apply::<R, Gelu>,
+            Act::GeluTanh => apply::<R, GeluTanh>,
+            Act::Relu => apply::<R, Relu>,
+            Act::Silu => apply::<R, Silu>,
+        }
+    }
+
+    /// `g *= act'(x)`.
+    fn multiply_slope<R: Real>(self) -> fn(&mut [R], &[R]) {
+        match self {
+            Act::Gelu => multiply_slope::<R, Gelu>,
+            Act::GeluTanh => multiply_slope::<R, GeluTanh>,
+            Act::Relu => multiply_slope::<R, Relu>,
+            Act::Silu => multiply_slope::<R, Silu>,
+        }
+    }
+}
+
+pub(super) struct Activation {
+    pub x: Var,
+    pub act: Act,
+    /// A bias that was added to `x` and whose gradient is summed in the same walk.
+    pub bias: Option<Var>,
 }
 
 /// Applies a non-linearity.
@@ -116,29 +140,27 @@ pub fn activation<R: Real>(t: &mut Tape<R>, x: Var, act: Act) -> Var {
     let n = t.value(x).len();
     let mut y = t.buffer(n);
     let xs = t.value(x);
-    let kernel = match act {
-        Act::Gelu => apply::<R, Gelu>,
-        Act::GeluTanh => apply::<R, GeluTanh>,
-        Act::Relu => apply::<R, Relu>,
-        Act::Silu => apply::<R, Silu>,
-    };
-    par::map1(&mut y, xs, kernel);
+    par::map1(&mut y, xs, act.apply());
     let dims: Dims = t.dims(x).into();
     let needs = t.needs(x);
-    t.push(&dims, y, needs, Activation { x, act })
+    t.push(&dims, y, needs, Activation { x, act, bias: None })
 }
 
 impl<R: Real> Op<R> for Activation {
     fn backward(self: Box<Self>, g: Grad<R>, cx: &mut Backward<'_, R>) {
         let mut g = cx.own(g);
         let xs = cx.value(self.x);
-        let kernel = match self.act {
-            Act::Gelu => multiply_slope::<R, Gelu>,
-            Act::GeluTanh => multiply_slope::<R, GeluTanh>,
-            Act::Relu => multiply_slope::<R, Relu>,
-            Act::Silu => multiply_slope::<R, Silu>,
-        };
-        par::map1(&mut g, xs, kernel);
+        let kernel = self.act.multiply_slope();
+        match self.bias.filter(|&b| cx.needs(b)) {
+            Some(b) => {
+                let width = cx.value(b).len();
+                let run = (g.len() / cx.samples(b)).max(1);
+                let runs = g.chunks_mut(run).zip(xs.chunks(run));
+                let sums = runs.flat_map(|(g, x)| par::map1_summed(g, x, width, kernel)).collect();
+                cx.give(b, sums);
+            }
+            None => par::map1(&mut g, xs, kernel),
+        }
         cx.give(self.x, g);
     }
 }

@@ -1,8 +1,9 @@
 //! Linear maps in both layouts.
 
+use super::act::{Act, Activation, activation};
 use super::away;
 use crate::tensor::Dims;
-use crate::tensor::gemm::{Into, View, batched, product, product_biased, tangent_product};
+use crate::tensor::gemm::{Into, Split, View, batched, product, product_biased, tangent_product};
 use crate::tensor::par;
 use crate::tensor::real::Real;
 use crate::tensor::tape::{Backward, Grad, Op, Tape, Var};
@@ -24,6 +25,8 @@ struct Linear {
     n: usize,
     inner: usize,
     outer: usize,
+    /// The bias' gradient is summed elsewhere.
+    summed: bool,
 }
 
 impl Linear {
@@ -42,21 +45,67 @@ pub fn linear<R: Real>(t: &mut Tape<R>, x: Var, w: Var, b: Option<Var>, layout: 
     if let Some(y) = away::linear(t, x, w, b, layout) {
         return y;
     }
-    let (n, inner) = (t.rows(x), t.width(x));
-    let outer = t.value(w).len() / inner.max(1);
-    let op = Linear { x, w, b, layout, n, inner, outer };
-    let mut y = t.buffer(n * outer);
-    let views = [View::new(n, outer), View::new(n, inner), op.weight()];
-    match b {
-        Some(b) => product_biased(&mut y, t.value(x), t.value(w), views, t.value(b)),
-        None => product(&mut y, t.value(x), t.value(w), views, 1.0, Into::Set),
+    let op = Linear::new(t, x, w, b, layout);
+    let y = op.forward(t, |_, _| {});
+    op.push(t, y)
+}
+
+/// [`linear`], and a non-linearity of it that is its only use: the second is computed of every block of the
+/// first while that is in cache, and the bias' gradient while the non-linearity's is. `observed`: is the
+/// gradient of the first wanted for itself? Returns both.
+pub fn linear_act<R: Real>(
+    t: &mut Tape<R>,
+    x: Var,
+    w: Var,
+    b: Option<Var>,
+    layout: Layout,
+    act: Act,
+    observed: bool,
+) -> (Var, Var) {
+    if t.session().is_some() {
+        let y = linear(t, x, w, b, layout);
+        if observed {
+            t.require(y);
+        }
+        return (y, activation(t, y, act));
     }
-    let mut dims: Dims = t.dims(x).into();
-    if let Some(last) = dims.last_mut() {
-        *last = outer;
+    let mut op = Linear::new(t, x, w, b, layout);
+    let mut a = t.buffer(op.n * op.outer);
+    let (out, apply) = (Split::new(&mut a), act.apply());
+    // SAFETY: of every run of the one there is one run of the other.
+    let y = op.forward(t, |at, y| apply(unsafe { out.part(at..at + y.len()) }, y));
+    op.summed = true;
+    let y = op.push(t, y);
+    if observed {
+        t.require(y);
     }
-    let needs = t.needs(x) || t.needs(w) || b.is_some_and(|b| t.needs(b));
-    t.push(&dims, y, needs, op)
+    let (dims, needs): (Dims, bool) = (t.dims(y).into(), t.needs(y));
+    (y, t.push(&dims, a, needs, Activation { x: y, act, bias: b }))
+}
+
+impl Linear {
+    fn new<R: Real>(t: &Tape<R>, x: Var, w: Var, b: Option<Var>, layout: Layout) -> Self {
+        let (n, inner) = (t.rows(x), t.width(x));
+        let outer = t.value(w).len() / inner.max(1);
+        Linear { x, w, b, layout, n, inner, outer, summed: false }
+    }
+
+    /// The result; `after` sees runs of it as soon as they are final.
+    fn forward<R: Real>(&self, t: &mut Tape<R>, after: impl Fn(usize, &[R]) + Sync) -> Vec<R> {
+        let mut y = t.buffer(self.n * self.outer);
+        let views = [View::new(self.n, self.outer), View::new(self.n, self.inner), self.weight()];
+        product_biased(&mut y, t.value(self.x), t.value(self.w), views, self.b.map(|b| t.value(b)), after);
+        y
+    }
+
+    fn push<R: Real>(self, t: &mut Tape<R>, y: Vec<R>) -> Var {
+        let mut dims: Dims = t.dims(self.x).into();
+        if let Some(last) = dims.last_mut() {
+            *last = self.outer;
+        }
+        let needs = t.needs(self.x) || t.needs(self.w) || self.b.is_some_and(|b| t.needs(b));
+        t.push(&dims, y, needs, self)
+    }
 }
 
 impl<R: Real> Op<R> for Linear {
@@ -88,7 +137,7 @@ impl<R: Real> Op<R> for Linear {
             }
             cx.put(self.w, dw);
         }
-        if let Some(b) = self.b.filter(|&b| cx.needs(b)) {
+        if let Some(b) = self.b.filter(|&b| !self.summed && cx.needs(b)) {
             let rows = g.len() / cx.samples(b);
             let sums = g.chunks(rows.max(1)).flat_map(|g| par::column_sums(g, outer)).collect();
             cx.give(b, sums);

@@ -19,7 +19,7 @@ pub use attention::{Heads, Mask, attend, attention_probs};
 pub use basic::{add, add_table, concat_features, mul, scale};
 pub use classify::classify;
 pub use conv::{conv_mix, depthwise, softmax_last};
-pub use linear::{Layout, linear};
+pub use linear::{Layout, linear, linear_act};
 pub use loss::{IGNORE, combine, dot, pick_log_softmax};
 pub use norm::layer_norm;
 pub use rows::{concat_rows, gather, scatter_rows, select_rows, slice_rows};

@@ -15,6 +15,8 @@ const CASES: &[Case] = &[
     Case { name: "linear out-in", dims: &[&[2, 3, 4], &[5, 4], &[5]] },
     Case { name: "linear in-out", dims: &[&[2, 3, 4], &[4, 5], &[5]] },
     Case { name: "linear without bias", dims: &[&[2, 3, 4], &[5, 4]] },
+    Case { name: "linear and gelu", dims: &[&[2, 3, 4], &[5, 4], &[5]] },
+    Case { name: "linear without bias and relu", dims: &[&[2, 3, 4], &[5, 4]] },
     Case { name: "layer norm", dims: &[&[3, 6], &[6], &[6]] },
     Case { name: "gelu", dims: &[&[3, 4]] },
     Case { name: "gelu tanh", dims: &[&[3, 4]] },
@@ -55,6 +57,8 @@ fn build<R: Real>(name: &str, t: &mut Tape<R>, v: &[Var]) -> Var {
         "linear out-in" => linear(t, v[0], v[1], Some(v[2]), Layout::OutIn),
         "linear in-out" => linear(t, v[0], v[1], Some(v[2]), Layout::InOut),
         "linear without bias" => linear(t, v[0], v[1], None, Layout::OutIn),
+        "linear and gelu" => linear_act(t, v[0], v[1], Some(v[2]), Layout::OutIn, Act::Gelu, false).1,
+        "linear without bias and relu" => linear_act(t, v[0], v[1], None, Layout::OutIn, Act::Relu, false).1,
         "layer norm" => layer_norm(t, v[0], v[1], v[2], 1e-5),
         "gelu" => activation(t, v[0], Act::Gelu),
         "gelu tanh" => activation(t, v[0], Act::GeluTanh),
@@ -235,4 +239,48 @@ fn transforms_agree_with_their_definitions() {
             }
         }
     }
+}
+
+/// Gradients of a feed-forward's first half, of all inputs and of what is between, with parameters' gradients
+/// kept apart for two samples.
+fn half_of_a_feed_forward(fused: bool) -> Vec<Vec<f32>> {
+    let mut t = Tape::<f32>::new(true);
+    let mut r = Stream::new(3, "feed-forward");
+    let mut leaf = |t: &mut Tape<f32>, dims: &[usize]| {
+        let n = dims.iter().product();
+        t.leaf(dims, (0..n).map(|_| r.normal() as f32).collect(), true)
+    };
+    let x = leaf(&mut t, &[2, 70, 48]);
+    let (w, b) = (leaf(&mut t, &[300, 48]), leaf(&mut t, &[300]));
+    let p = leaf(&mut t, &[2, 70, 300]);
+    t.apart(w, 2);
+    t.apart(b, 2);
+    let (y, a) = if fused {
+        linear_act(&mut t, x, w, Some(b), Layout::OutIn, Act::Gelu, true)
+    } else {
+        let y = linear(&mut t, x, w, Some(b), Layout::OutIn);
+        (y, activation(&mut t, y, Act::Gelu))
+    };
+    let mut all = vec![t.value(y).to_vec(), t.value(a).to_vec()];
+    let objective = dot(&mut t, a, Some(p));
+    let wanted = [x, w, b, y, a];
+    let mut grads = vec![Vec::new(); wanted.len()];
+    t.backward(objective, 1.0, &mut |v, g| {
+        if let Some(at) = wanted.iter().position(|&w| w == v) {
+            grads[at] = g.to_vec();
+        }
+    });
+    all.extend(grads);
+    all
+}
+
+#[test]
+fn a_fused_non_linearity_has_the_bits_of_the_two_operations() {
+    let (fused, apart) = (half_of_a_feed_forward(true), half_of_a_feed_forward(false));
+    assert!(apart.iter().all(|x| !x.is_empty()));
+    assert_eq!(fused[4].len(), 600);
+    let bits = |x: &[Vec<f32>]| -> Vec<Vec<u32>> {
+        x.iter().map(|x| x.iter().map(|x| x.to_bits()).collect()).collect()
+    };
+    assert_eq!(bits(&fused), bits(&apart));
 }
