@@ -10,6 +10,9 @@ use crate::ops::vecmath::Real;
 /// Exponentials that are computed before they are added up.
 const BLOCK: usize = 256;
 
+/// Columns whose largest elements are found side by side, in registers.
+const COLUMNS: usize = 32;
+
 /// The largest element and the sum of exponentials of what lies below it, in one pass (Milakov and
 /// Gimelshein, 2018).
 pub(in crate::ops) struct SumExp;
@@ -29,6 +32,38 @@ impl SumExp {
     fn rescaled(sum: f64, old: f64, top: f64) -> f64 {
         let moved = sum * Real::exp(old - top);
         if old == f64::NEG_INFINITY { 0.0 } else { moved }
+    }
+    /// Takes the largest of each column in, or a NaN that is there: such are looked for apart, for a choice
+    /// with two conditions is slow without AVX-512, and so is one that goes to memory (a masked store).
+    #[inline(always)]
+    fn largest<T: Real>(tops: &mut [T], rows: &[T], stride: usize) {
+        let mut most = [T::Bits::default(); COLUMNS];
+        let (groups, rest) = tops.as_chunks_mut::<COLUMNS>();
+        let after = groups.len() * COLUMNS;
+        for (at, group) in groups.iter_mut().enumerate() {
+            let mut top = *group;
+            for row in rows.chunks(stride) {
+                let row = &row[at * COLUMNS..][..COLUMNS];
+                for i in 0..COLUMNS {
+                    most[i] = most[i].max(row[i].exp_key());
+                    top[i] = if row[i] > top[i] { row[i] } else { top[i] };
+                }
+            }
+            *group = top;
+        }
+        for row in rows.chunks(stride) {
+            for (t, &x) in rest.iter_mut().zip(&row[after..]) {
+                most[0] = most[0].max(x.exp_key());
+                *t = if x > *t { x } else { *t };
+            }
+        }
+        if most.iter().any(|m| *m > T::of(f64::INFINITY).exp_key()) {
+            for row in rows.chunks(stride) {
+                for (t, &x) in tops.iter_mut().zip(row).filter(|(_, x)| is_nan(**x)) {
+                    *t = x;
+                }
+            }
+        }
     }
     /// Takes larger tops over. Rare after the first rows: the largest of n elements in random order changes
     /// log n times.
@@ -98,11 +133,7 @@ impl Fold for SumExp {
             for (t, &old) in top.iter_mut().zip(&*tops) {
                 *t = T::of(old);
             }
-            for row in rows.chunks(stride) {
-                for (t, &x) in top.iter_mut().zip(&row[block.clone()]) {
-                    *t = if x > *t || is_nan(x) { x } else { *t };
-                }
-            }
+            Self::largest(top, &rows[block.start.min(rows.len())..], stride);
             Self::raise(tops, sums, top);
             let mut e = [T::of(0.0); BLOCK];
             for row in rows.chunks(stride) {
