@@ -4,7 +4,9 @@
 use super::key::{Key, key_of};
 use super::{Collection, Dag, Node, NodeId, Program};
 use crate::ops;
-use crate::site::{Batches, CaptureSpec, FIELDS, Field, NUMBERS, Pass};
+use crate::site::{Batches, CaptureSpec, FIELDS, Field, NUMBERS, Objective, Pass};
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// The most expensive pass that the fields under a node need; decides which parts of a
 /// [`CaptureSpec`] the node's value depends on.
@@ -126,6 +128,8 @@ pub struct Prepared<'a> {
     /// For each scope (program root, fold body): its nodes, operands first, without the bodies of
     /// folds in it.
     pub(super) scopes: rustc_hash::FxHashMap<NodeId, Vec<NodeId>>,
+    /// See [`Prepared::keys`]: of the objective asked for first, which is as a rule the only one.
+    keys: OnceLock<(Objective, Vec<Key>)>,
 }
 
 impl<'a> Prepared<'a> {
@@ -136,7 +140,8 @@ impl<'a> Prepared<'a> {
             let f = facts(node, &all);
             all.push(f);
         }
-        let mut prepared = Prepared { dag, programs, facts: all, scopes: Default::default() };
+        let mut prepared =
+            Prepared { dag, programs, facts: all, scopes: Default::default(), keys: OnceLock::new() };
         let mut seen = vec![usize::MAX; dag.nodes().len()];
         let mut todo: Vec<NodeId> = programs.iter().map(|p| p.root).collect();
         while let Some(root) = todo.pop() {
@@ -186,16 +191,23 @@ impl<'a> Prepared<'a> {
         self.dag.node(id)
     }
 
-    /// The identity of a whole program: its expression and the parts of its capture it depends on,
+    /// The identity of every whole program: its expression and the parts of its capture it depends on,
     /// where `default` is the objective that `@capture` without one means.
-    pub fn program_key(&self, program: usize, default: crate::site::Objective) -> Key {
-        let p = &self.programs[program];
-        let f = self.facts[p.root];
-        f.key.join(key_of(&relevant(&resolved(&p.capture, default), f.level)))
+    pub fn keys(&self, default: Objective) -> Cow<'_, [Key]> {
+        let (of, keys) = self.keys.get_or_init(|| (default, self.keys_for(default)));
+        if *of == default { Cow::Borrowed(keys) } else { Cow::Owned(self.keys_for(default)) }
+    }
+
+    fn keys_for(&self, default: Objective) -> Vec<Key> {
+        let key = |p: &Program| {
+            let f = self.facts[p.root];
+            f.key.join(key_of(&relevant(&resolved(&p.capture, default), f.level)))
+        };
+        self.programs.iter().map(key).collect()
     }
 }
 
 /// `spec` with its objective decided.
-pub fn resolved(spec: &CaptureSpec, default: crate::site::Objective) -> CaptureSpec {
+pub fn resolved(spec: &CaptureSpec, default: Objective) -> CaptureSpec {
     CaptureSpec { objective: Some(spec.objective.unwrap_or(default)), ..*spec }
 }

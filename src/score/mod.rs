@@ -108,8 +108,9 @@ impl<'a> Scorer<'a> {
             self.explain_vague(programs, source, &mut out)?;
         }
         if let Some(cache) = &self.cache {
+            let keys = programs.keys(default);
             for (p, score) in out.scores.iter().enumerate().filter(|(p, _)| new[*p]) {
-                cache.store_score(programs.program_key(p, default), score);
+                cache.store_score(keys[p], score);
             }
         }
         Ok(out)
@@ -141,12 +142,14 @@ impl<'a> Scorer<'a> {
 
     /// Whole programs that the cache knows: nothing is bound for them.
     fn remembered(&self, programs: &Prepared, default: Objective) -> Vec<Option<Score>> {
-        let known = |p: usize| {
-            let cache = self.cache.as_ref().filter(|_| !self.costs)?;
-            let found = cache.score(programs.program_key(p, default))?;
-            Some(found).filter(|s| !(self.explain && is_vague(s)))
+        let Some(cache) = self.cache.as_ref().filter(|_| !self.costs) else {
+            return vec![None; programs.len()];
         };
-        (0..programs.len()).map(known).collect()
+        let mut found = cache.scores(&programs.keys(default));
+        if self.explain {
+            found.iter_mut().for_each(|slot| *slot = slot.take_if(|s| !is_vague(s)));
+        }
+        found
     }
 
     fn attempt(
