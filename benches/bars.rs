@@ -5,6 +5,8 @@
 
 #[path = "support/graph.rs"]
 mod graph;
+#[path = "support/random.rs"]
+mod random;
 
 use graph::{Leaves, data, graph, outline, programs};
 use lpzero::engine::{Cpu, Engine};
@@ -18,6 +20,7 @@ use lpzero::random::Stream;
 use lpzero::score::{ReductionCache, Scorer};
 use lpzero::site::{CaptureSpec, Field, Objective, Outline, Sink, Source, SourceError};
 use lpzero::tensor::Tensor;
+use random::random_bodies;
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
@@ -71,9 +74,6 @@ fn main() {
     if chosen("memoised") {
         memoised();
     }
-    if chosen("flat") && args.len() > 1 {
-        flat(millions);
-    }
 }
 
 /// Bodies over resident tensors, against the speed of reading.
@@ -121,7 +121,7 @@ fn bandwidth(tensor: &Tensor) -> f64 {
 /// Binding of many programs to many sites.
 fn binding() {
     let mut dag = Dag::default();
-    let programs = programs(&random_bodies(64), &mut dag);
+    let programs = programs(&random_bodies(0..64), &mut dag);
     let outline = outline(8, 8, 60);
     let nodes = bind(&dag, &programs, &outline, Objective::Loss, &NoReductions).graph.nodes.len();
     let seconds = best(|| {
@@ -130,27 +130,9 @@ fn binding() {
     println!("binding 64 programs to 60 sites: {:.2} ms, {nodes} nodes", seconds * 1e3);
 }
 
-/// Random elementwise chains that end in a reduction, as an evolver draws them.
-fn random_bodies(n: usize) -> Vec<String> {
-    let unary =
-        ["abs", "square", "exp", "tanh", "sigmoid", "relu", "gelu", "zscore", "softmax", "sign", "minmax"];
-    let reducers = ["sum", "mean", "max", "std", "l1", "norm", "var", "min"];
-    let fields = ["l.weight", "l.grad", "(l.weight * l.grad)", "(l.weight + l.grad)"];
-    (0..n as u64)
-        .map(|seed| {
-            let mut r = Stream::new(seed, "bars");
-            let mut body = fields[r.below(fields.len())].to_owned();
-            for _ in 0..1 + r.below(3) {
-                body = format!("{}({body})", unary[r.below(unary.len())]);
-            }
-            format!("{}({body})", reducers[r.below(reducers.len())])
-        })
-        .collect()
-}
-
 /// Programs over one FlexiBERT architecture at once, against one after another.
 fn together() {
-    let bodies = random_bodies(64);
+    let bodies = random_bodies(0..64);
     let config = flexibert();
     let batch = Batch::random(config.vocab(), 8, 128, 1, 0).unwrap();
     let score = |programs: &[lpzero::ir::Program], dag: &Dag| {
@@ -202,7 +184,7 @@ impl Source for Fixed {
 fn memoised() {
     const ARCHITECTURES: usize = 500;
     let mut dag = Dag::default();
-    let programs = programs(&random_bodies(64), &mut dag);
+    let programs = programs(&random_bodies(0..64), &mut dag);
     let prepared = Prepared::new(&dag, &programs);
     let cache = ReductionCache::new(1 << 30);
     let mut source = Fixed(outline(8, 8, 3));
@@ -225,46 +207,4 @@ fn memoised() {
     all();
     let seconds = best(all);
     println!("memoised: {:.0} programs/s with tau over 500 architectures, one thread", 64.0 / seconds);
-}
-
-/// Resident memory while fresh programs are scored for a number of seconds: after a fifth of the time,
-/// and at the end.
-fn flat(seconds: usize) {
-    let cache = ReductionCache::new(8 << 20);
-    let config = flexibert();
-    let batch = Batch::random(config.vocab(), 2, 32, 1, 0).unwrap();
-    let (begin, mut generation, mut warm) = (Instant::now(), 0u64, None);
-    while begin.elapsed().as_secs() < seconds as u64 {
-        let text = |i: u64| {
-            let scale = 1.0 + (generation * 16 + i) as f64 * 1e-3;
-            format!("mean(sigmoid(zscore(l.weight * {scale:.3} + l.grad)))")
-        };
-        let mut dag = Dag::default();
-        let programs = programs(&(0..16).map(text).collect::<Vec<_>>(), &mut dag);
-        let prepared = Prepared::new(&dag, &programs);
-        for seed in 0..2 {
-            let mut model = Model::<f32>::new(config.clone(), batch.clone(), seed).unwrap();
-            let mut engine = Cpu;
-            let mut scorer =
-                Scorer { cache: Some(cache.of(Key(u128::from(seed)))), ..Scorer::new(&mut engine) };
-            black_box(scorer.score(&prepared, &mut model).unwrap());
-        }
-        generation += 1;
-        if begin.elapsed().as_secs() >= seconds as u64 / 5 && warm.is_none() {
-            warm = Some((generation, resident_kib()));
-        }
-    }
-    let (at, first) = warm.unwrap_or((0, 0));
-    println!(
-        "flat: {first} KiB after {at} generations, {} KiB after {generation}; cache {:?}",
-        resident_kib(),
-        cache.stats()
-    );
-}
-
-/// Resident memory of this process, where the system says.
-fn resident_kib() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
