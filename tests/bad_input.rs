@@ -258,8 +258,8 @@ fn where_nothing_can_be_written() {
 #[test]
 fn ranks_that_do_not_exist() {
     let dir = folder();
-    let config =
-        r#"{"family": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16, "vocab_size": 11}"#;
+    // The family stands beside the configuration alone.
+    let config = r#"{"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16, "vocab_size": 11}"#;
     let header = r#"{"bench": "b", "metrics": {"acc": {"better": "higher"}}, "source": "s", "licence": "l"}"#;
     let record = |id: &str| {
         format!(r#"{{"id": "{id}", "family": "gpt2", "config": {config}, "metrics": {{"acc": 1}}}}"#)
@@ -293,4 +293,23 @@ fn a_reader_that_went_away_is_no_failure() {
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(0));
     assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn nobody_to_tell_is_no_failure() {
+    use std::process::Stdio;
+    let dir = folder();
+    fs::write(dir.path().join("good.lpz"), "proxy p = depth\n").unwrap();
+    fs::write(dir.path().join("bad.lpz"), "proxy p = dept\n").unwrap();
+    for (file, code) in [("good.lpz", 0), ("bad.lpz", 1)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lpz"))
+            .args(["check", file])
+            .current_dir(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(code), "{file}");
+    }
 }

@@ -50,12 +50,16 @@ impl<R: BufRead> Reader<R> {
         if let Some(first) = self.seen.insert(id.clone(), self.lines.number) {
             return Err(error(format!("`{id}` stands twice, first in line {first}")));
         }
-        let config = map.remove("config").filter(Value::is_object);
-        let config = config.ok_or_else(|| error(format!("`{id}` has no `config` object")))?;
+        let Some(Value::Object(mut config)) = map.remove("config") else {
+            return Err(error(format!("`{id}` has no `config` object")));
+        };
         let family = map.remove("family").or_else(|| config.get("family").cloned());
         let Some(Value::String(family)) = family else {
             return Err(error(format!("`{id}` has no `family`")));
         };
+        // A model is built from the config alone.
+        config.entry("family").or_insert_with(|| family.as_str().into());
+        let config = Value::Object(config);
         let metrics = numbers(&self.lines, &mut map, &id, "metrics")?;
         if let Some(m) = metrics.keys().find(|m| !self.header.metrics.contains_key(*m)) {
             return Err(error(format!("`{id}` has the metric `{m}`, which the header does not name"))

@@ -20,7 +20,8 @@ fn reads_orients_and_samples() {
     assert_eq!(bench.records[1].id, "x");
     assert_eq!(bench.truth("glue").unwrap(), [3.0, 4.0]);
     assert_eq!(bench.truth("ppl").unwrap(), [-9.0, -7.5]);
-    assert_eq!(bench.keys()[0], r#"f {"a":[1],"b":1}"#);
+    // A model is built from the config alone, so the family is in it.
+    assert_eq!(bench.keys()[0], r#"f {"a":[1],"b":1,"family":"f"}"#);
     let message = bench.metric(Some("nope")).unwrap_err();
     assert!(message.help.unwrap().contains("glue, ppl"));
     assert!(bench.metric(None).unwrap_err().what.contains("several"));

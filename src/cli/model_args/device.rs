@@ -1,5 +1,6 @@
 //! Where programs run: the engine by name, and the device of this process.
 
+use crate::cli::say::say;
 use crate::engine::cuda::{self, CudaError, Device, OnFailure, Remark};
 use crate::engine::{Cpu, Engine, Reference};
 use crate::tensor::device::LEAST;
@@ -51,7 +52,7 @@ impl DeviceName {
         let said = Mutex::new(HashSet::new());
         let remark = move |text: &str| {
             if !quiet && said.lock().is_ok_and(|mut s| s.insert(text.to_owned())) {
-                eprintln!("device: {text}");
+                say!("device: {text}");
             }
         };
         let remark: Remark = Arc::new(remark);

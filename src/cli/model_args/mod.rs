@@ -148,11 +148,7 @@ pub(super) fn read_config(model: &str) -> Result<(Value, Option<PathBuf>), CliEr
     if let Some((file, id)) = model.rsplit_once('#') {
         let bench = Bench::read(Path::new(file))?;
         let record = bench.record(id)?;
-        let mut config = record.config.clone();
-        if let Value::Object(fields) = &mut config {
-            fields.entry("family").or_insert_with(|| record.family.as_str().into());
-        }
-        return Ok((config, None));
+        return Ok((record.config.clone(), None));
     }
     let path = Path::new(model);
     let (path, beside) = match path.is_dir() {
