@@ -149,6 +149,39 @@ pub fn number_names() -> Vec<&'static str> {
     NUMBERS.iter().map(|r| r.name).filter(|n| run_number(n)).collect()
 }
 
+/// What lies where in a file.
+struct Layout {
+    specs: Vec<CaptureSpec>,
+    entries: Vec<Entry>,
+    keys: FxHashMap<Slot, String>,
+}
+
+impl Layout {
+    fn new(wanted: &Wanted, outline: &Outline, dtype: Dtype) -> Self {
+        let mut specs: Vec<CaptureSpec> = wanted.runs.iter().map(|(s, _)| *s).collect();
+        for ((spec, _, _), _) in &wanted.fields {
+            if !specs.contains(spec) {
+                specs.push(*spec);
+            }
+        }
+        // Numbers first: their eight bytes each keep everything behind them aligned.
+        let mut entries = Vec::new();
+        for r in 0..wanted.runs.len() {
+            for (what, dims) in [("numbers", vec![number_names().len()]), ("rounding_noise", vec![])] {
+                entries.push(Entry { key: format!("{r}/{what}"), dtype: Dtype::F64, dims });
+            }
+        }
+        let mut keys = FxHashMap::default();
+        for (slot, dims) in &wanted.fields {
+            let run = specs.iter().position(|s| *s == slot.0).unwrap_or(0);
+            let key = key(run, &outline.sites[slot.1], slot.2);
+            entries.push(Entry { key: key.clone(), dtype, dims: dims.to_vec() });
+            keys.insert(*slot, key);
+        }
+        Layout { specs, entries, keys }
+    }
+}
+
 /// Captures what `wanted` says of `source` into `path`. Returns the number of fields.
 ///
 /// # Errors
@@ -162,28 +195,8 @@ pub fn store(
 ) -> Result<usize, StoreError> {
     let io = |e: io::Error| StoreError::Io(path.to_owned(), e);
     let outline = source.outline().clone();
-    let mut specs: Vec<CaptureSpec> = wanted.runs.iter().map(|(s, _)| *s).collect();
-    for ((spec, _, _), _) in &wanted.fields {
-        if !specs.contains(spec) {
-            specs.push(*spec);
-        }
-    }
-    let number = |spec: &CaptureSpec| specs.iter().position(|s| s == spec).unwrap_or(0);
-    let mut entries = Vec::new();
-    let mut keys: FxHashMap<Slot, String> = FxHashMap::default();
-    for (slot, dims) in &wanted.fields {
-        let key = key(number(&slot.0), &outline.sites[slot.1], slot.2);
-        entries.push(Entry { key: key.clone(), dtype, dims: dims.to_vec() });
-        keys.insert(*slot, key);
-    }
+    let Layout { specs, entries, keys } = Layout::new(wanted, &outline, dtype);
     let names = number_names();
-    // Numbers first: their eight bytes each keep everything behind them aligned.
-    for r in (0..wanted.runs.len()).rev() {
-        let entry =
-            |what: &str, dims: Vec<usize>| Entry { key: format!("{r}/{what}"), dtype: Dtype::F64, dims };
-        entries.insert(0, entry("rounding_noise", vec![]));
-        entries.insert(0, entry("numbers", vec![names.len()]));
-    }
     let mut description = Description::new(&outline, source.default_objective());
     description.runs = specs.iter().map(RunText::new).collect();
     description.identity = serde_json::to_string(identity).map_err(|e| io(e.into()))?;

@@ -100,12 +100,11 @@ pub(super) fn run(args: &MakeArgs, global: &Global) -> Result<ExitCode, CliError
         progress.note(&format!("architecture {i} is left out: {problem}"));
     }
     drop(progress);
-    if done.len() < args.count * making.seeds {
+    let all = args.count * making.seeds;
+    if done.len() < all {
+        let (done, kept) = (done.len(), journal.display());
         return Err(CliError::interrupted(format!(
-            "interrupted; {} of {} trainings are kept in {}, the same command goes on with them",
-            done.len(),
-            args.count * making.seeds,
-            journal.display()
+            "interrupted; {done} of {all} trainings are kept in {kept}, the same command goes on with them"
         )));
     }
     let licence = if args.data.synthetic { "MIT" } else { "that of the text" };

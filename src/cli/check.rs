@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use super::{Global, output};
+use crate::cli::say::{say, tell};
 use crate::ir::Dag;
 use crate::lang::{Diagnostic, Library, Sources};
 use clap::Args;
@@ -50,10 +51,10 @@ fn check(path: &Path, global: &Global) -> (Value, u8) {
     if global.json.is_none() {
         let colour = std::io::stderr().is_terminal();
         for d in diagnostics.iter().filter(|d| d.is_error() || !global.quiet) {
-            eprint!("{}", d.render(&sources, colour));
+            tell(&d.render(&sources, colour));
         }
         if !global.quiet && ok {
-            eprintln!("{}: ok", path.display());
+            say!("{}: ok", path.display());
         }
     }
     let list: Vec<Value> = diagnostics.iter().map(|d| record(d, &sources)).collect();

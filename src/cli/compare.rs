@@ -27,46 +27,7 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<ExitCode, CliError> {
     if output::json(global, &json!({ "runs": runs }))? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut t = output::table(&[
-        "run",
-        "space",
-        "algorithm",
-        "seed",
-        "evaluations",
-        "seconds",
-        "search τ-a",
-        "valid. τ-a",
-        "test τ-a",
-        "test ρ",
-        "equal size",
-        "distinct",
-    ]);
-    for r in &runs {
-        let best = &r["best"];
-        let cell = |v: &Value| match v {
-            Value::String(s) => s.clone(),
-            Value::Number(n) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
-            Value::Null => "-".into(),
-            other => other.to_string(),
-        };
-        t.add_row(
-            [
-                &r["run"],
-                &r["space"],
-                &r["algorithm"],
-                &r["seed"],
-                &r["evaluations"],
-                &r["seconds"],
-                &best["search"]["tau_a"],
-                &best["validation"]["tau_a"],
-                &best["test"]["tau_a"],
-                &best["test"]["rho"],
-                &best["test"]["tau_size_controlled"],
-                &best["test"]["distinct"],
-            ]
-            .map(cell),
-        );
-    }
+    let t = table(&runs);
     let mut text = format!("{t}\n");
     let splits: Vec<&Value> = runs.iter().map(|r| &r["split"]).collect();
     if splits.iter().any(|s| *s != splits[0]) {
@@ -74,6 +35,40 @@ pub fn run(args: &CompareArgs, global: &Global) -> Result<ExitCode, CliError> {
     }
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Columns of the table: their heads, and where the figures stand in the JSON of a run.
+const COLUMNS: &[(&str, &str)] = &[
+    ("run", "/run"),
+    ("space", "/space"),
+    ("algorithm", "/algorithm"),
+    ("seed", "/seed"),
+    ("evaluations", "/evaluations"),
+    ("seconds", "/seconds"),
+    ("search τ-a", "/best/search/tau_a"),
+    ("valid. τ-a", "/best/validation/tau_a"),
+    ("test τ-a", "/best/test/tau_a"),
+    ("test ρ", "/best/test/rho"),
+    ("equal size", "/best/test/tau_size_controlled"),
+    ("distinct", "/best/test/distinct"),
+];
+
+fn table(runs: &[Value]) -> comfy_table::Table {
+    let heads: Vec<&str> = COLUMNS.iter().map(|(head, _)| *head).collect();
+    let mut table = output::table(&heads);
+    for run in runs {
+        table.add_row(COLUMNS.iter().map(|(_, at)| cell(run.pointer(at))));
+    }
+    table
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(s)) => s.clone(),
+        Some(Value::Number(n)) if n.is_f64() => format!("{:.3}", n.as_f64().unwrap_or_default()),
+        None | Some(Value::Null) => "-".into(),
+        Some(other) => other.to_string(),
+    }
 }
 
 fn one(dir: &Path) -> Result<Value, CliError> {

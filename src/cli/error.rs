@@ -1,5 +1,6 @@
 //! Errors as the user sees them: one message with the place and cause, and what to do.
 
+use crate::cli::say::say;
 use std::fmt::Display;
 
 /// A failed command.
@@ -56,9 +57,9 @@ impl CliError {
         if self.message.is_empty() {
             return;
         }
-        eprintln!("error: {}", self.message);
+        say!("error: {}", self.message);
         if let Some(help) = &self.help {
-            eprintln!("  help: {help}");
+            say!("  help: {help}");
         }
     }
 }

@@ -5,6 +5,7 @@ use super::error::CliError;
 use super::model_args::{ModelArgs, Precision};
 use super::output::{json, print, write_atomic};
 use super::programs::{ProgramArgs, Programs};
+use crate::cli::say::say;
 use crate::ir::Program;
 use crate::score::explain::{Explanation, Group, explain, machine, nominal};
 use crate::site::{Objective, Outline, Source};
@@ -89,7 +90,7 @@ pub fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, CliError> {
     if !json(global, &json!({ "programs": entries }))? {
         print(&texts.join("\n"))?;
         if args.model.is_none() && !global.quiet {
-            eprintln!(
+            say!(
                 "no --model: the sizes are those of a small FlexiBERT (2 blocks of width 128, batch 8 of 128 tokens)"
             );
         }

@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use super::{Global, output};
+use crate::cli::say::{say, tell};
 use crate::lang::{Diagnostic, Library, print_file};
 use clap::Args;
 use serde_json::json;
@@ -33,7 +34,7 @@ pub fn run(args: &FmtArgs, global: &Global) -> Result<ExitCode, CliError> {
     for path in &args.files {
         let (state, worst) = match canonical(path) {
             Err(message) => {
-                eprint!("{message}");
+                tell(&message);
                 ("error", 2)
             }
             Ok((before, after)) if before == after => ("canonical", 0),
@@ -44,7 +45,7 @@ pub fn run(args: &FmtArgs, global: &Global) -> Result<ExitCode, CliError> {
             }
         };
         if state != "error" && !global.quiet && global.json.is_none() {
-            eprintln!("{}: {state}", path.display());
+            say!("{}: {state}", path.display());
         }
         code = code.max(worst);
         reports.push(json!({ "path": path.display().to_string(), "state": state }));

@@ -3,8 +3,6 @@
 //! Exit codes: 0 done, 1 the answer is "no" (`check`, `fmt --check`, `verify`), 2 bad input or
 //! failed, 130 interrupted.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 pub mod bench;
 mod bench_make;
 pub mod capture;
@@ -27,6 +25,7 @@ pub mod programs;
 pub mod rank;
 pub mod repl;
 pub mod run;
+mod say;
 pub mod search;
 pub mod train;
 mod units;

@@ -2,6 +2,7 @@
 
 use super::Global;
 use super::error::CliError;
+use super::say::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -124,15 +125,10 @@ impl Progress {
                 let eta =
                     p.started.elapsed().as_secs_f64() / p.done as f64 * p.total.saturating_sub(p.done) as f64;
                 if p.total < p.done {
-                    eprintln!(
-                        "{} {} ({:.0} s) {message}",
-                        p.label,
-                        p.done,
-                        p.started.elapsed().as_secs_f64()
-                    );
+                    say!("{} {} ({:.0} s) {message}", p.label, p.done, p.started.elapsed().as_secs_f64());
                     return;
                 }
-                eprintln!("{} {}/{} (about {eta:.0} s left) {message}", p.label, p.done, p.total);
+                say!("{} {}/{} (about {eta:.0} s left) {message}", p.label, p.done, p.total);
             }
         }
     }
@@ -145,13 +141,13 @@ impl Progress {
         let Some(p) = self.plain.as_mut().filter(|p| p.last.elapsed() >= PLAIN_EVERY) else { return };
         p.last = Instant::now();
         let left = p.started.elapsed().as_secs_f64() * (1.0 / share.max(1e-9) - 1.0).max(0.0);
-        eprintln!("{} {:.0} % (about {left:.0} s left) {message}", p.label, 100.0 * share.min(1.0));
+        say!("{} {:.0} % (about {left:.0} s left) {message}", p.label, 100.0 * share.min(1.0));
     }
 
     /// A remark above the bar.
     pub fn note(&self, text: &str) {
         if self.plain.is_some() {
-            eprintln!("{text}");
+            say!("{text}");
         } else {
             self.bar.println(text);
         }

@@ -1,6 +1,7 @@
 //! Programs named on the command line: `std::name`, `file.lpz`, `file.lpz::name`, `-e 'EXPR'`.
 
 use super::error::CliError;
+use crate::cli::say::{say, tell};
 use crate::ir::{Dag, Program};
 use crate::lang::{CheckedProxy, Failure, Library};
 use clap::Args;
@@ -102,9 +103,9 @@ pub fn shown(failure: &Failure) -> CliError {
     let mut failure = failure.clone();
     let more = failure.diagnostics.len().saturating_sub(SHOWN);
     failure.diagnostics.truncate(SHOWN);
-    eprint!("{}", failure.render(std::io::stderr().is_terminal()));
+    tell(&failure.render(std::io::stderr().is_terminal()));
     if more > 0 {
-        eprintln!("... and {more} more; `lpz check` lists everything");
+        say!("... and {more} more; `lpz check` lists everything");
     }
     CliError::reported(2)
 }

@@ -6,6 +6,7 @@ use super::model_args::{EngineName, ModelArgs};
 use super::output::{json, print, table};
 use super::programs::{ProgramArgs, Programs};
 use crate::capture::source::FileSource;
+use crate::cli::say::say;
 use crate::ir::prepare::Prepared;
 use crate::score::{Score, Scorer};
 use crate::site::Source;
@@ -88,7 +89,7 @@ fn scored(
     }
     print(&format!("{t}\n"))?;
     if scores.iter().any(|s| s.rounding_noise) && !global.quiet {
-        eprintln!("{NOISE}");
+        say!("{NOISE}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use super::error::CliError;
 use super::model_args::DataArgs;
 use super::output::{Progress, json, make_folder, print, table, write_atomic};
 use super::programs::Programs;
+use crate::cli::say::say;
 use crate::data::Tokens;
 use crate::engine::Engine;
 use crate::ir::prepare::Prepared;
@@ -146,7 +147,7 @@ fn fit_sequence(args: &mut SearchArgs, space: &Space, global: &Global) -> Result
     if args.data.seq > positions {
         args.data.seq = positions;
         if !global.quiet {
-            eprintln!("note: --seq {positions}, the positions of the space's architectures");
+            say!("note: --seq {positions}, the positions of the space's architectures");
         }
     }
     Ok(())

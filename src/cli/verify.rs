@@ -3,6 +3,7 @@
 use super::error::CliError;
 use super::evolve::{Subjects, open, reopened};
 use super::{Global, output};
+use crate::cli::say::tell;
 use crate::engine::Engine;
 use crate::evolve::driver::Driver;
 use crate::evolve::evaluator::Evaluator;
@@ -70,7 +71,7 @@ fn programs(folder: &Folder) -> Result<(Dag, Vec<Program>), CliError> {
         return Ok((dag, Vec::new()));
     }
     let found = Library::new().resolve(&path.display().to_string(), &mut dag).map_err(|f| {
-        eprint!("{}", f.render(false));
+        tell(&f.render(false));
         CliError::reported(2)
     })?;
     Ok((dag, found.into_iter().map(|p| p.program).collect()))

@@ -98,30 +98,7 @@ pub fn run(
     if resume && let Some(folder) = job.folder {
         restore(&mut search, folder, &job)?;
     }
-    let (mut saved, mut pause) = (Instant::now(), EVERY);
-    let stopped = loop {
-        if let Some(reason) = spent(&search.state, &job.run.budget, &clock) {
-            break reason;
-        }
-        match search.step() {
-            // The look at the clock above says why.
-            Err(e) if e.halted => continue,
-            other => other?,
-        }
-        clock
-            .left
-            .set(search.seconds_per_architecture() * ending(job.parts, settings.capture, job.references));
-        let (hits, misses) = (search.terms.hits, search.terms.misses);
-        let seconds = started.elapsed().as_secs_f64();
-        progress(&Status { state: &search.state, seconds, hits, misses });
-        if saved.elapsed() >= pause {
-            let began = Instant::now();
-            save(&search, &job)?;
-            // At most a twentieth of the time goes into checkpoints.
-            pause = EVERY.max(20 * began.elapsed());
-            saved = Instant::now();
-        }
-    };
+    let stopped = until_spent(&mut search, &job, &clock, progress)?;
     save(&search, &job)?;
     let (state, hits, misses) = (search.state.clone(), search.terms.hits, search.terms.misses);
     drop(search);
@@ -135,6 +112,38 @@ pub fn run(
         publish(folder, &job, &file, &report, &state)?;
     }
     Ok((file, report))
+}
+
+/// Steps until a budget is spent, with checkpoints; returns which.
+fn until_spent(
+    search: &mut Search<'_>,
+    job: &Job<'_>,
+    clock: &Clock<'_>,
+    progress: &mut dyn FnMut(&Status<'_>),
+) -> Result<String, RunError> {
+    let (mut saved, mut pause) = (Instant::now(), EVERY);
+    loop {
+        if let Some(reason) = spent(&search.state, &job.run.budget, clock) {
+            return Ok(reason);
+        }
+        match search.step() {
+            // The look at the clock above says why.
+            Err(e) if e.halted => continue,
+            other => other?,
+        }
+        let each = ending(job.parts, job.run.plan.settings.capture, job.references);
+        clock.left.set(search.seconds_per_architecture() * each);
+        let (hits, misses) = (search.terms.hits, search.terms.misses);
+        let seconds = clock.started.elapsed().as_secs_f64();
+        progress(&Status { state: &search.state, seconds, hits, misses });
+        if saved.elapsed() >= pause {
+            let began = Instant::now();
+            save(search, job)?;
+            // At most a twentieth of the time goes into checkpoints.
+            pause = EVERY.max(20 * began.elapsed());
+            saved = Instant::now();
+        }
+    }
 }
 
 /// Searches the whole space.

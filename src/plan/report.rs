@@ -3,7 +3,7 @@
 
 use super::lower::{Prim, PrimId, Prims};
 use super::program::{Instr, Program};
-use super::schedule::{Columns, Output, Schedule, Walk};
+use super::schedule::{Columns, Output, Pass, Schedule, Walk};
 use crate::ir::{Bound, BoundId};
 use crate::ops;
 use crate::tensor::Dtype;
@@ -51,6 +51,35 @@ pub struct Plan {
     pub whole: Vec<WholeReport>,
 }
 
+impl PassReport {
+    fn new(prims: &Prims, pass: &Pass, held: &dyn Fn(PrimId) -> Option<Dtype>) -> Self {
+        let program = Program::new(prims, pass, &held);
+        let size = |id: PrimId| match held(id) {
+            Some(Dtype::F64) | None => 8,
+            Some(Dtype::F32) => 4,
+            Some(Dtype::F16 | Dtype::Bf16) => 2,
+        };
+        let read = program.streams.iter().map(|&n| prims.shapes[n].numel() * size(n));
+        let folds = program.reductions.iter().chain(&program.columns).map(|r| ops::row(r.op).cost);
+        let maps = program.code.iter().filter_map(|i| match i {
+            Instr::Map { op, .. } => Some(ops::row(*op).cost),
+            _ => None,
+        });
+        let stored = pass.outputs.iter().filter(|o| matches!(o, Output::Stored(_))).count();
+        PassReport {
+            step: pass.step,
+            elements: pass.numel,
+            walk: pass.walk,
+            reads_bytes: read.sum(),
+            writes_bytes: stored * pass.numel * 4,
+            ops: folds.chain(maps.clone()).sum::<f64>() * pass.numel as f64,
+            maps: maps.count(),
+            reductions: program.reductions.len(),
+            slots: program.slots.iter().sum(),
+        }
+    }
+}
+
 impl Plan {
     /// The plan for `want`; `dtype` gives the element type of nodes that are known (leaves that
     /// arrive), and `None` for the others.
@@ -66,33 +95,7 @@ impl Plan {
                 _ => schedule.held[id].then_some(Dtype::F64),
             }
         };
-        let passes = schedule.passes.iter().map(|pass| {
-            let program = Program::new(&prims, pass, &held);
-            let size = |id: PrimId| match held(id) {
-                Some(Dtype::F64) | None => 8,
-                Some(Dtype::F32) => 4,
-                Some(Dtype::F16 | Dtype::Bf16) => 2,
-            };
-            let read = program.streams.iter().map(|&n| prims.shapes[n].numel() * size(n));
-            let folds = program.reductions.iter().chain(&program.columns).map(|r| ops::row(r.op).cost);
-            let maps = program.code.iter().filter_map(|i| match i {
-                Instr::Map { op, .. } => Some(ops::row(*op).cost),
-                _ => None,
-            });
-            PassReport {
-                step: pass.step,
-                elements: pass.numel,
-                walk: pass.walk,
-                reads_bytes: read.sum(),
-                writes_bytes: pass.outputs.iter().filter(|o| matches!(o, Output::Stored(_))).count()
-                    * pass.numel
-                    * 4,
-                ops: folds.chain(maps.clone()).sum::<f64>() * pass.numel as f64,
-                maps: maps.count(),
-                reductions: program.reductions.len(),
-                slots: program.slots.iter().sum(),
-            }
-        });
+        let passes = schedule.passes.iter().map(|pass| PassReport::new(&prims, pass, &held));
         let whole = (0..prims.nodes.len()).filter_map(|id| match &prims.nodes[id] {
             Prim::Whole { op, args, .. } => Some(WholeReport {
                 step: schedule.steps[id],

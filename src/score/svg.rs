@@ -49,39 +49,46 @@ font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%
     );
     legend(e, &mut out);
     for (i, n) in nodes.iter().enumerate() {
-        for &a in &n.args {
-            let ((x1, y1), (x2, y2)) = (places[a], places[i]);
-            let (x1, x2) = (x1 + WIDTH / 2, x2 + WIDTH / 2);
-            let _ = writeln!(
-                out,
-                "<path d=\"M{x1} {} C{x1} {} {x2} {} {x2} {y2}\" fill=\"none\" stroke=\"#888\"/>",
-                y1 + HEIGHT,
-                y1 + HEIGHT + GAP_Y / 2,
-                y2.saturating_sub(GAP_Y / 2)
-            );
-        }
+        n.args.iter().for_each(|&a| edge(&mut out, places[a], places[i]));
     }
-    for (n, &(x, y)) in nodes.iter().zip(&places) {
-        let fill = match n.pass {
-            _ if n.leaf => LEAF,
-            Some(p) => COLOURS[p % COLOURS.len()],
-            None => ABOVE,
-        };
-        let _ = writeln!(
-            out,
-            "<g><title>{} {}</title><rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"6\" \
-fill=\"{fill}\" stroke=\"#555\"/><text x=\"{tx}\" y=\"{}\" text-anchor=\"middle\">{}</text><text x=\"{tx}\" y=\"{}\" \
-text-anchor=\"middle\" fill=\"#666\" font-size=\"9\">{}</text></g>",
-            escape(&n.label),
-            escape(&n.shape),
-            y + 15,
-            escape(&short(&n.label)),
-            y + 27,
-            escape(&n.shape),
-            tx = x + WIDTH / 2
-        );
+    for (n, &at) in nodes.iter().zip(&places) {
+        boxed(&mut out, n, at);
     }
     out + "</svg>\n"
+}
+
+/// A curve from one node's lower edge to another's upper one.
+fn edge(out: &mut String, (x1, y1): (usize, usize), (x2, y2): (usize, usize)) {
+    let (x1, x2) = (x1 + WIDTH / 2, x2 + WIDTH / 2);
+    let _ = writeln!(
+        out,
+        "<path d=\"M{x1} {} C{x1} {} {x2} {} {x2} {y2}\" fill=\"none\" stroke=\"#888\"/>",
+        y1 + HEIGHT,
+        y1 + HEIGHT + GAP_Y / 2,
+        y2.saturating_sub(GAP_Y / 2)
+    );
+}
+
+/// A node's box with its label and shape.
+fn boxed(out: &mut String, n: &Drawn, (x, y): (usize, usize)) {
+    let fill = match n.pass {
+        _ if n.leaf => LEAF,
+        Some(p) => COLOURS[p % COLOURS.len()],
+        None => ABOVE,
+    };
+    let _ = writeln!(
+        out,
+        "<g><title>{} {}</title><rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"6\" \
+fill=\"{fill}\" stroke=\"#555\"/><text x=\"{tx}\" y=\"{}\" text-anchor=\"middle\">{}</text><text x=\"{tx}\" y=\"{}\" \
+text-anchor=\"middle\" fill=\"#666\" font-size=\"9\">{}</text></g>",
+        escape(&n.label),
+        escape(&n.shape),
+        y + 15,
+        escape(&short(&n.label)),
+        y + 27,
+        escape(&n.shape),
+        tx = x + WIDTH / 2
+    );
 }
 
 fn legend(e: &Explanation, out: &mut String) {

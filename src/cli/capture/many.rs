@@ -8,6 +8,7 @@ use crate::cli::captures::{Captures, identity};
 use crate::cli::error::CliError;
 use crate::cli::output::{Progress, json, make_folder};
 use crate::cli::programs::Programs;
+use crate::cli::say::say;
 use crate::cli::{Global, interrupt, rank, workers};
 use crate::data::Tokens;
 use crate::evolve::inputs::{Input, inputs};
@@ -88,7 +89,7 @@ pub(super) fn run(
         "captured": captured, "kept": kept, "bytes": bytes, "seconds": seconds});
     if !json(global, &report)? && !global.quiet {
         let (size, place) = (bytes as f64 / 1e6, out.display());
-        eprintln!("{captured} captured, {kept} were there, {size:.0} MB in {place}, {seconds:.1} s");
+        say!("{captured} captured, {kept} were there, {size:.0} MB in {place}, {seconds:.1} s");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use super::error::{CliError, failed};
 use super::model_args::{AnyModel, DataArgs, ModelArgs};
 use super::output::Progress;
 use crate::capture::full::capture_full;
+use crate::cli::say::say;
 use crate::site::Source;
 use crate::tensor::Dtype;
 use clap::{Args, ValueEnum};
@@ -116,7 +117,7 @@ fn one(args: &CaptureArgs, model: &str, output: &Path, global: &Global) -> Resul
     let count = written.map_err(failed)?;
     drop(progress);
     if !global.quiet {
-        eprintln!("wrote {count} tensors to {}", output.display());
+        say!("wrote {count} tensors to {}", output.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ pub use args::EvolveArgs;
 pub(super) use plan::reopened;
 pub(super) use setup::Subjects;
 
+use crate::cli::say::say;
 use setup::{references, space};
 
 use super::Global;
@@ -140,7 +141,7 @@ fn session(
 
 fn note(global: &Global, text: &str) {
     if !global.quiet {
-        eprintln!("{text}");
+        say!("{text}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::Global;
 use super::super::error::CliError;
 use super::args::{EvolveArgs, SpaceName};
 use super::setup::Subjects;
+use crate::cli::say::tell;
 use crate::evolve::folder::{Folder, FolderError, ModelUsed, Plan, RunFile, SpaceUsed, version};
 use crate::evolve::language::vocabulary;
 use crate::evolve::population::Algorithm;
@@ -222,7 +223,7 @@ fn initial(args: &EvolveArgs) -> Result<Vec<String>, CliError> {
     for spec in &args.init {
         let mut dag = Dag::default();
         let found = library.resolve(spec, &mut dag).map_err(|f| {
-            eprint!("{}", f.render(false));
+            tell(&f.render(false));
             CliError::reported(2)
         })?;
         out.extend(found.iter().map(|p| crate::lang::print_node(&dag, p.program.root)));

@@ -6,6 +6,7 @@ use super::super::error::CliError;
 use super::super::model_args::{DataArgs, EngineName, Precision};
 use super::args::Beside;
 use crate::bench::Bench;
+use crate::cli::say::say;
 use crate::data::Tokens;
 use crate::evolve::driver::Driver;
 use crate::evolve::figures::Part;
@@ -88,7 +89,7 @@ impl Subjects {
         if let (Some(captures), Some(dir)) = (&self.captures, &model.captures) {
             let absent = captures.keep(&mut bench.records)?;
             if let Some(note) = left_out(absent, dir) {
-                eprintln!("{note}");
+                say!("{note}");
             }
         }
         let metric = bench.metric(metric)?.to_owned();
@@ -193,21 +194,7 @@ pub fn space(
         "linear" => Form::Linear(used.n_unary),
         "tree" => Form::Tree(used.n_unary),
         "graph" => Form::Graph(used.n_nodes),
-        _ => {
-            let outlines: Vec<&Outline> = (0..archs).map(|a| driver.outline(a)).collect();
-            let mut free = FreeSpace::over(&outlines, limits, language.clone());
-            for choice in &mut free.sites {
-                choice.fields.retain(|f| driver.offers(choice.kind, *f));
-                choice.dear = choice.fields.clone();
-                choice.dear.retain(|f| !driver.keeps(choice.kind, *f));
-            }
-            free.sites.retain(|c| !c.fields.is_empty());
-            if free.sites.is_empty() {
-                return Err(CliError::new("the captures hold no field of all sites of a kind")
-                    .help("capture with programs that read whole collections, or take --space tree"));
-            }
-            return Ok(Box::new(free));
-        }
+        _ => return free(limits, driver, archs, language),
     };
     let import = vocab.map_or_else(
         || "use std::lpzero".to_owned(),
@@ -227,6 +214,28 @@ pub fn space(
     // The vocabulary's names win over operators of the same name, as they do in the file that is written.
     let compile = compiler(language.clone(), here);
     Ok(Box::new(VocabSpace { form, vocabulary, inputs, compile }))
+}
+
+/// The space of typed expressions over the sites that all architectures have.
+fn free(
+    limits: (usize, usize),
+    driver: &Driver<'_>,
+    archs: usize,
+    language: &Rc<Language>,
+) -> Result<Box<dyn Space>, CliError> {
+    let outlines: Vec<&Outline> = (0..archs).map(|a| driver.outline(a)).collect();
+    let mut free = FreeSpace::over(&outlines, limits, language.clone());
+    for choice in &mut free.sites {
+        choice.fields.retain(|f| driver.offers(choice.kind, *f));
+        choice.dear = choice.fields.clone();
+        choice.dear.retain(|f| !driver.keeps(choice.kind, *f));
+    }
+    free.sites.retain(|c| !c.fields.is_empty());
+    if free.sites.is_empty() {
+        return Err(CliError::new("the captures hold no field of all sites of a kind")
+            .help("capture with programs that read whole collections, or take --space tree"));
+    }
+    Ok(Box::new(free))
 }
 
 /// Classical proxies that cost no more than one backward pass.

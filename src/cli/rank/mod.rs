@@ -16,6 +16,7 @@ use super::model_args::DataArgs;
 use super::output::{check_writable, json, make_folder, print, write_atomic};
 use super::programs::Programs;
 use crate::bench::Bench;
+use crate::cli::say::say;
 use crate::repl::RankRequest;
 use crate::score::BASELINES;
 use clap::Args;
@@ -78,7 +79,7 @@ pub fn run(args: &RankArgs, global: &Global) -> Result<ExitCode, CliError> {
     if let Some(dir) = &args.captures {
         let absent = Captures::new(dir).keep(&mut bench.records)?;
         if let (Some(note), false) = (left_out(absent, dir), global.quiet) {
-            eprintln!("{note}");
+            say!("{note}");
         }
     }
     let programs = programs(args)?;

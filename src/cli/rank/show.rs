@@ -4,6 +4,7 @@ use super::row::Row;
 use crate::bench::Bench;
 use crate::cli::output::table;
 use crate::cli::run::NOISE;
+use crate::cli::say::say;
 use crate::metric::{Interval, Summary};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -34,22 +35,18 @@ pub(super) fn printed(bench: &Bench, metric: &str, n: usize, rows: &[Row]) -> St
 /// What a reader of the table has to know, on standard error.
 pub(super) fn remarks(rows: &[Row], truth: &[f64], started: Instant) {
     if truth.windows(2).all(|w| w[0] == w[1]) {
-        eprintln!("note: there are no ranks where the ground truth of all architectures is the same");
+        say!("note: there are no ranks where the ground truth of all architectures is the same");
     }
     if rows.iter().any(|r| r.noise) {
-        eprintln!("{NOISE}");
+        say!("{NOISE}");
     }
     for r in rows {
         let missing = r.scores.iter().filter(|s| s.is_none()).count();
         if let (1.., Some(reason)) = (missing, &r.reason) {
-            eprintln!(
-                "note: {} has no score on {missing} of {} architectures: {reason}",
-                r.name,
-                r.scores.len()
-            );
+            say!("note: {} has no score on {missing} of {} architectures: {reason}", r.name, r.scores.len());
         }
     }
-    eprintln!("{:.1} s", started.elapsed().as_secs_f64());
+    say!("{:.1} s", started.elapsed().as_secs_f64());
 }
 
 pub(super) fn entry(r: &Row) -> Value {

@@ -7,6 +7,7 @@ mod typing;
 use super::Global;
 use super::error::CliError;
 use super::units::size;
+use crate::cli::say::{say, tell};
 use crate::repl::{Reply, Session, Settings};
 use clap::Args;
 use std::io::{BufRead, IsTerminal};
@@ -73,11 +74,11 @@ pub fn run(args: ReplArgs, global: &Global) -> Result<ExitCode, CliError> {
     for line in lines {
         let reply = session.line(&line);
         if !reply.error.is_empty() {
-            eprint!("{}", reply.error);
+            tell(&reply.error);
             return Err(CliError::reported(2));
         }
         if terminal && !global.quiet {
-            print!("{}", reply.out);
+            super::output::print(&reply.out)?;
         }
     }
     match terminal {
@@ -90,10 +91,10 @@ pub fn run(args: ReplArgs, global: &Global) -> Result<ExitCode, CliError> {
 /// Shows a reply; is the session over?
 fn show(reply: &Reply, quiet: bool) -> Result<bool, CliError> {
     if !quiet && !reply.notes.is_empty() {
-        eprint!("{}", reply.notes);
+        tell(&reply.notes);
     }
     if !reply.error.is_empty() {
-        eprint!("{}", reply.error);
+        tell(&reply.error);
     }
     super::output::print(&reply.out)?;
     Ok(reply.quit)
@@ -109,7 +110,7 @@ fn piped(mut session: Session, global: &Global) -> Result<(), CliError> {
         let read = input.read_until(b'\n', &mut bytes);
         let n = read.map_err(|e| CliError::new(format!("cannot read standard input: {e}")))?;
         let Ok(line) = String::from_utf8(bytes) else {
-            eprintln!("error: line {number} is not UTF-8 text; it is left out");
+            say!("error: line {number} is not UTF-8 text; it is left out");
             continue;
         };
         let ends = n == 0 || line.trim().is_empty() || line.trim_start().starts_with(':');

@@ -4,6 +4,8 @@ use super::show;
 use super::typing::Typing;
 use crate::cli::Global;
 use crate::cli::error::CliError;
+use crate::cli::output::print;
+use crate::cli::say::say;
 use crate::repl::Session;
 use rustyline::completion::FilenameCompleter;
 use rustyline::error::ReadlineError;
@@ -38,7 +40,7 @@ pub(super) fn prompt(session: Session, history: Option<PathBuf>, global: &Global
     }
     if !global.quiet {
         let version = env!("CARGO_PKG_VERSION");
-        println!("lpz {version} · :help lists the commands, Tab completes, Ctrl-D leaves");
+        print(&format!("lpz {version} · :help lists the commands, Tab completes, Ctrl-D leaves\n"))?;
     }
     while let Some(line) = read(&mut editor)? {
         let reply = session.borrow_mut().line(&line);
@@ -79,7 +81,7 @@ fn read(editor: &mut Editor<Typing, DefaultHistory>) -> Result<Option<String>, C
             Err(ReadlineError::Eof) => return Ok(None),
             // A line that is no text, for example.
             Err(ReadlineError::Io(e)) if e.kind() == std::io::ErrorKind::InvalidData => {
-                eprintln!("error: that was not UTF-8 text");
+                say!("error: that was not UTF-8 text");
             }
             Err(e) => return Err(failed(e)),
         }

@@ -1,7 +1,8 @@
 //! Steps on one number per column: a strided tile that holds whole columns reduces them and uses the results at
 //! once, so that they never leave the cache.
 
-use super::pass::{Job, Rows};
+use super::pass::Job;
+use super::step::Rows;
 use super::tile::Scratch;
 use super::walk::Tile;
 use crate::ops::{self, Exec, Operand, Reduce, convert};

@@ -7,6 +7,7 @@ mod columns;
 mod fuse;
 mod pass;
 mod plans;
+mod step;
 mod tile;
 mod walk;
 

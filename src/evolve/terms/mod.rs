@@ -2,6 +2,8 @@
 //! that only a run knows. What a term is worth on an architecture is computed once; programs that
 //! differ only in how they combine terms cost nothing.
 
+mod noise;
+
 use super::evaluator::{Evaluator, EvaluatorError, Halt, Outcome};
 use super::expr::Expr;
 use crate::ir::key::{Key, key_of};
@@ -47,15 +49,6 @@ type Exact = FxHashMap<usize, Outcome>;
 const CHUNK: usize = 8;
 /// Time below which the clock need not be looked at again: threads wait for each other before every look.
 const QUICK: Duration = Duration::from_millis(50);
-/// Architectures from which on it can be said how far values differ.
-const SPREAD: usize = 8;
-/// Architectures on which a term is computed in double precision, to see whether it is noise.
-const DOUBLED: usize = 2;
-/// Difference that double precision makes, in standard deviations between architectures, above which a
-/// term is noise.
-const NOISE: f64 = 0.05;
-/// Difference below which one architecture is enough to say that it is none.
-const CLEAR: f64 = NOISE / 50.0;
 
 impl Terms {
     /// The terms.
@@ -151,8 +144,8 @@ impl Terms {
         // A graph of their own: what a batch costs must not grow with what was met before.
         let (dag, programs) = self.programs(&wanted, capture);
         let (mut open, mut size) = (open.as_slice(), CHUNK * rayon::current_num_threads());
-        let looks = archs.len() >= SPREAD && wanted.iter().any(|&t| list[t].noise.is_none());
-        let mut probe = if looks { smallest(eval, archs).first().map(|&i| archs[i]) } else { None };
+        let looks = wanted.iter().any(|&t| list[t].noise.is_none());
+        let mut probe = if looks { noise::probe(eval, archs) } else { None };
         let mut exact = Exact::default();
         while !open.is_empty() {
             if halt() {
@@ -188,58 +181,6 @@ impl Terms {
         };
         let programs = terms.iter().map(program).collect();
         (dag, programs)
-    }
-
-    /// Looks whether terms that are new say more than how they were rounded: a value that cancels (the mean
-    /// of what is centred) ranks architectures, but by noise. Double precision tells them apart.
-    fn look(
-        &mut self,
-        eval: &mut dyn Evaluator,
-        terms: &[usize],
-        capture: CaptureSpec,
-        archs: &[usize],
-        exact: &Exact,
-    ) -> Result<(), EvaluatorError> {
-        let finite = |&t: &usize| -> Option<Vec<f64>> {
-            let value = |&a: &usize| self.list[t].values[a].as_ref()?.as_ref().ok().copied();
-            archs.iter().map(value).collect()
-        };
-        let new = terms.iter().filter(|&&t| self.list[t].noise.is_none() && archs.len() >= SPREAD);
-        let (new, values): (Vec<usize>, Vec<Vec<f64>>) =
-            new.filter_map(|t| finite(t).map(|v| (*t, v))).unzip();
-        if new.is_empty() {
-            return Ok(());
-        }
-        // By how much double precision moves each, in standard deviations.
-        let (mut moved, mut noisy) = (vec![0.0f64; new.len()], vec![false; new.len()]);
-        for (turn, i) in smallest(eval, archs).into_iter().take(DOUBLED).enumerate() {
-            let asked = |&k: &usize| turn == 0 || (CLEAR..NOISE).contains(&moved[k]);
-            let asked: Vec<usize> = (0..new.len()).filter(asked).collect();
-            let known = |k: &usize| exact.get(&new[*k]).filter(|_| turn == 0).cloned();
-            let open: Vec<usize> = asked.iter().copied().filter(|k| known(k).is_none()).collect();
-            let (dag, programs) = self.programs(&open.iter().map(|&k| new[k]).collect::<Vec<_>>(), capture);
-            let found = eval.doubled(&dag, &programs, archs[i])?;
-            let known = asked.into_iter().filter_map(|k| Some((k, known(&k)?)));
-            for (k, exact) in known.collect::<Vec<_>>().into_iter().chain(open.into_iter().zip(found)) {
-                let off = exact.as_ref().map_or(0.0, |x| (x - values[k][i]).abs());
-                moved[k] = moved[k].max(off / deviation(&values[k]));
-            }
-        }
-        let (dag, programs) = self.programs(&new, capture);
-        for (noisy, program) in noisy.iter_mut().zip(&programs) {
-            *noisy = eval.noisy(&dag, program.root);
-        }
-        for (k, &t) in new.iter().enumerate() {
-            self.list[t].noise = Some(moved[k] > NOISE || noisy[k]);
-            self.looked.push(t);
-        }
-        Ok(())
-    }
-
-    /// Is a term of the program noise, as far as it was looked into?
-    pub fn noisy(&self, dag: &Dag, root: NodeId) -> bool {
-        let noise = |t: NodeId| self.index.get(&identity(dag, t)).and_then(|&t| self.list[t].noise);
-        terms_of(dag, root).into_iter().any(|t| noise(t) == Some(true))
     }
 
     fn combine(
@@ -290,21 +231,6 @@ impl Terms {
             _ => Err(degenerate("a site outside an aggregate", "")),
         }
     }
-}
-
-/// Places of `archs`, the smallest architecture first.
-fn smallest(eval: &dyn Evaluator, archs: &[usize]) -> Vec<usize> {
-    let params = |&i: &usize| eval.number(archs[i], "params", None).unwrap_or(0.0);
-    let mut places: Vec<usize> = (0..archs.len()).collect();
-    places.sort_by(|i, j| params(i).total_cmp(&params(j)));
-    places
-}
-
-/// Standard deviation.
-fn deviation(x: &[f64]) -> f64 {
-    let n = x.len().max(1) as f64;
-    let mean = x.iter().sum::<f64>() / n;
-    (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 fn degenerate(reason: &str, at: &str) -> Box<Degenerate> {
