@@ -1,8 +1,8 @@
 //! Does a term say more than how it was rounded? A value that cancels (the mean of what is centred) ranks
 //! architectures, but by noise. Double precision tells them apart.
 
-use crate::evolve::evaluator::{Evaluator, EvaluatorError};
 use super::{Exact, Terms, identity, terms_of};
+use crate::evolve::evaluator::{Evaluator, EvaluatorError};
 use crate::ir::{Dag, NodeId};
 use crate::site::CaptureSpec;
 

@@ -135,13 +135,23 @@ impl Fold for SumExp {
             }
             Self::largest(top, &rows[block.start.min(rows.len())..], stride);
             Self::raise(tops, sums, top);
-            let mut e = [T::of(0.0); BLOCK];
-            for row in rows.chunks(stride) {
-                for (e, (&x, &t)) in e.iter_mut().zip(row[block.clone()].iter().zip(&*top)) {
-                    *e = Self::term(x, t);
+            let mut e = [[T::of(0.0); BLOCK]; 2];
+            // Two rows at a time, so that sums are loaded and stored half as often.
+            for pair in rows.chunks(2 * stride) {
+                for (e, row) in e.iter_mut().zip(pair.chunks(stride)) {
+                    for (e, (&x, &t)) in e.iter_mut().zip(row[block.clone()].iter().zip(&*top)) {
+                        *e = Self::term(x, t);
+                    }
                 }
-                for (s, e) in sums.iter_mut().zip(&e) {
-                    *s += e.widen();
+                let [first, second] = &e;
+                if pair.len() > stride {
+                    for (s, (a, b)) in sums.iter_mut().zip(first.iter().zip(second)) {
+                        *s += a.widen() + b.widen();
+                    }
+                } else {
+                    for (s, e) in sums.iter_mut().zip(first) {
+                        *s += e.widen();
+                    }
                 }
             }
         }
