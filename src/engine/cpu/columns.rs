@@ -48,8 +48,8 @@ impl Job<'_> {
                 scratch.columns[slot] = out;
             }
             Column::Repeat { from, slot, width } => match width {
-                Width::F32 => repeat(&scratch.columns[from], &mut scratch.f32[slot], tile, |x| x as f32),
-                Width::F64 => repeat(&scratch.columns[from], &mut scratch.f64[slot], tile, |x| x),
+                Width::F32 => repeat(&scratch.columns[from], scratch.f32.write(slot), tile, |x| x as f32),
+                Width::F64 => repeat(&scratch.columns[from], scratch.f64.write(slot), tile, |x| x),
             },
         }
     }

@@ -22,11 +22,11 @@ impl Job<'_> {
         match *step {
             Step::Plain(ref instr) => self.plain(at, instr, tile, scratch, touched, states),
             Step::Map { kernel, ref chain, slot } => {
-                let mut out = std::mem::take(&mut scratch.f32[slot]);
+                let mut out = scratch.f32.take(slot);
                 if let Some(taken) = self.taken(chain, tile, scratch) {
                     kernel(&mut out[..tile.len()], &taken);
                 }
-                scratch.f32[slot] = out;
+                scratch.f32.put(slot, out);
             }
             Step::Fold { reduction, ref chain } => {
                 let fold = self.reduces[reduction].and_then(|r| r.taken);
@@ -81,18 +81,21 @@ impl Job<'_> {
         touched: &[Touched],
         states: &mut [States],
     ) {
-        let len = tile.len();
         match *instr {
             Instr::Load { stream, slot, width } => {
                 let source = &self.operands.streams[stream];
                 match width {
-                    Width::F32 => source.load_f32(tile, &mut scratch.f32[slot]),
-                    Width::F64 => source.load_f64(tile, &mut scratch.f64[slot]),
+                    Width::F32 => source.load_f32(tile, scratch.f32.write(slot)),
+                    Width::F64 => source.load_f64(tile, scratch.f64.write(slot)),
                 }
             }
             Instr::Spread { along, slot, width } => self.spread(at, along, slot, width, tile, scratch),
             Instr::Widen { from, slot } => {
-                ops::convert(&scratch.f32[from][..len], &mut scratch.f64[slot][..len], f64::from);
+                let mut out = scratch.f64.take(slot);
+                if let Operand::Slice(x) = self.f32(&Place::Slot(from), tile, scratch) {
+                    ops::convert(x, &mut out[..x.len()], f64::from);
+                }
+                scratch.f64.put(slot, out);
             }
             Instr::Map { op, width, ref args, slot } => self.map(op, width, args, slot, tile, scratch),
             Instr::Fold { reduction, ref arg, width } => {
@@ -124,20 +127,20 @@ impl Job<'_> {
         let Exec::Elementwise { f32, f64, .. } = &ops::row(op).exec else { return };
         match width {
             Width::F32 => {
-                let mut out = std::mem::take(&mut scratch.f32[slot]);
+                let mut out = scratch.f32.take(slot);
                 let args: SmallVec<[Operand<'_, f32>; 3]> =
                     args.iter().map(|a| self.f32(a, tile, scratch)).collect();
                 f32(&mut out[..tile.len()], &args);
                 drop(args);
-                scratch.f32[slot] = out;
+                scratch.f32.put(slot, out);
             }
             Width::F64 => {
-                let mut out = std::mem::take(&mut scratch.f64[slot]);
+                let mut out = scratch.f64.take(slot);
                 let args: SmallVec<[Operand<'_, f64>; 3]> =
                     args.iter().map(|a| self.f64(a, tile, scratch)).collect();
                 f64(&mut out[..tile.len()], &args);
                 drop(args);
-                scratch.f64[slot] = out;
+                scratch.f64.put(slot, out);
             }
         }
     }
@@ -162,19 +165,35 @@ impl Job<'_> {
         }
     }
 
-    /// Repeats a tensor along its axis; not again where its slot is kept for it and holds that part.
+    /// Repeats a tensor along its axis: without a copy where its elements lie as those of the tile do, and not
+    /// again where its slot is kept for it and holds that part.
     fn spread(&self, at: usize, along: usize, slot: usize, width: Width, tile: &Tile, scratch: &mut Scratch) {
         let source = &self.operands.alongs[along];
+        if let Some(first) = source.run_of(tile) {
+            return match width {
+                Width::F32 => scratch.f32.lend(slot, along, first),
+                Width::F64 => scratch.f64.lend(slot, along, first),
+            };
+        }
+        let mut held = false;
         if self.program.kept.contains(&along) {
             let (_, len, inner) = source.split;
             let part = tile.start / (len * inner) * inner + tile.start % inner;
-            if scratch.filled[at].replace(part) == Some(part) {
-                return;
-            }
+            held = scratch.filled[at].replace(part) == Some(part);
         }
         match width {
-            Width::F32 => source.fill_f32(tile, &mut scratch.f32[slot]),
-            Width::F64 => source.fill_f64(tile, &mut scratch.f64[slot]),
+            Width::F32 => {
+                let out = scratch.f32.write(slot);
+                if !held {
+                    source.fill_f32(tile, out);
+                }
+            }
+            Width::F64 => {
+                let out = scratch.f64.write(slot);
+                if !held {
+                    source.fill_f64(tile, out);
+                }
+            }
         }
     }
 
@@ -187,7 +206,9 @@ impl Job<'_> {
                 (_, Staged::F32(d)) => Operand::Slice(&d[..tile.len()]),
                 _ => Operand::Splat(f32::NAN),
             },
-            Place::Slot(i) => Operand::Slice(&scratch.f32[i][..tile.len()]),
+            Place::Slot(i) => {
+                Operand::Slice(scratch.f32.read(i, tile.len(), |a| &self.operands.alongs[a].single))
+            }
             Place::Number(i) => Operand::Splat(self.operands.numbers[i] as f32),
         }
     }
@@ -201,7 +222,9 @@ impl Job<'_> {
                 (_, Staged::F64(d)) => Operand::Slice(&d[..tile.len()]),
                 _ => Operand::Splat(f64::NAN),
             },
-            Place::Slot(i) => Operand::Slice(&scratch.f64[i][..tile.len()]),
+            Place::Slot(i) => {
+                Operand::Slice(scratch.f64.read(i, tile.len(), |a| &self.operands.alongs[a].double))
+            }
             Place::Number(i) => Operand::Splat(self.operands.numbers[i]),
         }
     }

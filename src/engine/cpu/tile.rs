@@ -32,10 +32,54 @@ impl States {
     }
 }
 
+/// Tiles that steps write and read. In place of one may stand a part of a repeated tensor, which is then not
+/// copied.
+pub(super) struct Slots<T> {
+    own: Vec<Vec<T>>,
+    /// The tensor and the place of its first element.
+    lent: Vec<Option<(usize, usize)>>,
+}
+
+impl<T: Copy + Default> Slots<T> {
+    fn new(count: usize, tile: usize) -> Self {
+        Slots { own: vec![vec![T::default(); tile]; count], lent: vec![None; count] }
+    }
+
+    /// The elements of a slot, to be written.
+    pub fn write(&mut self, slot: usize) -> &mut [T] {
+        self.lent[slot] = None;
+        &mut self.own[slot]
+    }
+
+    /// The same, to be put back.
+    pub fn take(&mut self, slot: usize) -> Vec<T> {
+        self.lent[slot] = None;
+        std::mem::take(&mut self.own[slot])
+    }
+
+    /// Puts a slot back.
+    pub fn put(&mut self, slot: usize, elements: Vec<T>) {
+        self.own[slot] = elements;
+    }
+
+    /// Lets the elements of a repeated tensor from `first` on stand in a slot's place.
+    pub fn lend(&mut self, slot: usize, along: usize, first: usize) {
+        self.lent[slot] = Some((along, first));
+    }
+
+    /// The elements of a slot; `repeated` gives those of repeated tensors.
+    pub fn read<'s>(&'s self, slot: usize, len: usize, repeated: impl Fn(usize) -> &'s [T]) -> &'s [T] {
+        match self.lent[slot] {
+            Some((along, first)) => &repeated(along)[first..first + len],
+            None => &self.own[slot][..len],
+        }
+    }
+}
+
 /// The tile memory of a thread.
 pub(super) struct Scratch {
-    pub f32: Vec<Vec<f32>>,
-    pub f64: Vec<Vec<f64>>,
+    pub f32: Slots<f32>,
+    pub f64: Slots<f64>,
     /// Rows of streams that are read in place where they lie in one run, by stream.
     pub staged: Vec<Staged>,
     /// What the slots of repeated tensors hold, by step of the code: the place of the first element.
@@ -62,8 +106,8 @@ impl Scratch {
             _ => Staged::None,
         };
         Scratch {
-            f32: vec![vec![0.0; tile]; program.slots[0]],
-            f64: vec![vec![0.0; tile]; program.slots[1]],
+            f32: Slots::new(program.slots[0], tile),
+            f64: Slots::new(program.slots[1], tile),
             staged: streams.iter().map(stage).collect(),
             filled: vec![None; program.code.len()],
             columns: vec![vec![0.0; tile]; program.column_slots],
@@ -168,9 +212,9 @@ fn prefetch<T>(_: &[T], _: &Tile, _: usize, _: usize) {}
 /// A held tensor that repeats along an axis that it lacks.
 pub(super) struct Spread {
     /// Its elements in single precision, where the code asks for them.
-    single: Vec<f32>,
+    pub single: Vec<f32>,
     /// In double precision, likewise.
-    double: Vec<f64>,
+    pub double: Vec<f64>,
     /// Elements before, along and after the axis.
     pub split: (usize, usize, usize),
 }
@@ -190,6 +234,14 @@ impl Spread {
         };
         let double = if wanted(Width::F64) { tensor.to_f64() } else { Vec::new() };
         Spread { single, double, split }
+    }
+
+    /// Where the elements that stand against those of a tile begin, if they lie one behind the other.
+    pub fn run_of(&self, tile: &Tile) -> Option<usize> {
+        let (_, len, inner) = self.split;
+        let at = tile.start.checked_rem(inner)?;
+        let within = inner > 1 && tile.is_run() && at + tile.len() <= inner;
+        within.then(|| tile.start / (len * inner) * inner + at)
     }
 
     /// The elements that stand against those of a tile of the larger tensor, as f32.
