@@ -94,11 +94,11 @@ fn programs(generation: u64, dag: &mut Dag) -> Vec<Program> {
     let mut library = Library::new();
     let seeds = generation * PROGRAMS..(generation + 1) * PROGRAMS;
     let bodies = random_bodies(seeds.clone()).into_iter().zip(seeds);
-    let mut program = |(body, i): (String, u64)| {
+    let program = |(body, i): (String, u64)| {
         let body = body.replace("l.weight", &format!("(l.weight * {})", 1.0 + i as f64 * 1e-6));
         library.expression("p", &format!("sum l in linear {{ {body} }}"), dag).unwrap().program
     };
-    bodies.map(&mut program).collect()
+    bodies.map(program).collect()
 }
 
 fn main() {

@@ -186,10 +186,8 @@ impl ReductionCache {
         CacheStats {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
-            forgotten: [&self.numbers.forgotten, &self.programs.forgotten]
-                .map(|f| f.load(Ordering::Relaxed))
-                .iter()
-                .sum(),
+            forgotten: self.numbers.forgotten.load(Ordering::Relaxed)
+                + self.programs.forgotten.load(Ordering::Relaxed),
             entries: self.numbers.held() + self.programs.held(),
         }
     }

@@ -147,7 +147,9 @@ impl<'a> Scorer<'a> {
         };
         let mut found = cache.scores(&programs.keys(default));
         if self.explain {
-            found.iter_mut().for_each(|slot| *slot = slot.take_if(|s| !is_vague(s)));
+            for slot in &mut found {
+                slot.take_if(|score| is_vague(score));
+            }
         }
         found
     }

@@ -169,31 +169,16 @@ impl Job<'_> {
     /// again where its slot is kept for it and holds that part.
     fn spread(&self, at: usize, along: usize, slot: usize, width: Width, tile: &Tile, scratch: &mut Scratch) {
         let source = &self.operands.alongs[along];
-        if let Some(first) = source.run_of(tile) {
-            return match width {
-                Width::F32 => scratch.f32.lend(slot, along, first),
-                Width::F64 => scratch.f64.lend(slot, along, first),
-            };
-        }
+        let run = source.run_of(tile).map(|first| (along, first));
         let mut held = false;
-        if self.program.kept.contains(&along) {
+        if run.is_none() && self.program.kept.contains(&along) {
             let (_, len, inner) = source.split;
             let part = tile.start / (len * inner) * inner + tile.start % inner;
             held = scratch.filled[at].replace(part) == Some(part);
         }
         match width {
-            Width::F32 => {
-                let out = scratch.f32.write(slot);
-                if !held {
-                    source.fill_f32(tile, out);
-                }
-            }
-            Width::F64 => {
-                let out = scratch.f64.write(slot);
-                if !held {
-                    source.fill_f64(tile, out);
-                }
-            }
+            Width::F32 => scratch.f32.repeat(slot, run, held, |out| source.fill_f32(tile, out)),
+            Width::F64 => scratch.f64.repeat(slot, run, held, |out| source.fill_f64(tile, out)),
         }
     }
 

@@ -62,9 +62,19 @@ impl<T: Copy + Default> Slots<T> {
         self.own[slot] = elements;
     }
 
-    /// Lets the elements of a repeated tensor from `first` on stand in a slot's place.
-    pub fn lend(&mut self, slot: usize, along: usize, first: usize) {
-        self.lent[slot] = Some((along, first));
+    /// Repeats a tensor into a slot: `run`, the tensor and the place of its first element, stands in the slot's
+    /// place; otherwise `fill` writes the elements, where the slot does not hold them.
+    pub fn repeat(
+        &mut self,
+        slot: usize,
+        run: Option<(usize, usize)>,
+        held: bool,
+        fill: impl FnOnce(&mut [T]),
+    ) {
+        self.lent[slot] = run;
+        if run.is_none() && !held {
+            fill(&mut self.own[slot]);
+        }
     }
 
     /// The elements of a slot; `repeated` gives those of repeated tensors.
